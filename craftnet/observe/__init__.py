@@ -1,1 +1,1 @@
-"""What operators observe: metrics and health."""
+"""Observation of the service: metrics, health, logs, traces, and the audit log."""

@@ -56,7 +56,7 @@ COMMANDS = {
         takes_options=False,
     ),
     "doctor": OperatorCommand(
-        "check whether the system allows what the options promise", "craftnet.operator.doctor", "doctor", "add_doctor"
+        "check whether the system's limits suffice for the options", "craftnet.operator.doctor", "doctor", "add_doctor"
     ),
     "token check": OperatorCommand(
         "explain why a server refuses a token", "craftnet.operator.token_check", "token_check", "add_arguments"

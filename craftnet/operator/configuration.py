@@ -1,4 +1,4 @@
-"""`craftnet check-config` and `craftnet config`: what a server would run with, without starting one."""
+"""`craftnet check-config` and `craftnet config`: check and show a server's configuration without starting it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from craftnet.server.options.table import OPTIONS
 from craftnet.server.settings import settings_of
 
 EPILOG = "Further options are those of `twistd craftnet`; CRAFTNET_… variables count as they do for the server."
-"""The end of the help of every command that takes them."""
+"""The end of the help of every command that takes the server's options."""
 
 
 def separated(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -48,7 +48,7 @@ def server_options(arguments: Sequence[str]) -> Options:
 def add_check_config(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of `craftnet check-config`, beside those of the server."""
     parser.description = (
-        "Check a configuration: its file, the environment and the options. Opens no port and asks nobody."
+        "Check a configuration: its file, the environment and the options. Opens no port and contacts no other machine."
     )
     parser.epilog = EPILOG
     parser.add_argument("file", metavar="FILE", nargs="?", help="the TOML file; as --config FILE")
@@ -83,7 +83,7 @@ def check_config(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
 
 
 def _build(effective: Effective, environ: Mapping[str, str]) -> None:
-    """Builds what finds the mistakes that no single value shows."""
+    """Builds the service, which finds mistakes that no single value shows."""
     from twisted.internet import reactor  # importing it installs a reactor, so import it late.
 
     from craftnet.server.build import build

@@ -1,4 +1,4 @@
-"""`craftnet doctor`: whether the system allows what the options promise."""
+"""`craftnet doctor`: checks whether the system's limits suffice for the options."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from craftnet.runtime.rlimits import SPARE_FILES
 from craftnet.server.settings import Settings, settings_of
 
 Read = Callable[[str], str | None]
-"""Returns the content of a file of the system; None where there is none, or it cannot be read."""
+"""Returns the content of a system file; None if it does not exist or cannot be read."""
 
 DATAGRAM_MEMORY = 1024
 """Bytes that a small datagram takes in the kernel while it waits."""
@@ -43,13 +43,13 @@ class Verdict(Enum):
 
 
 class SystemFinding(Struct, frozen=True):
-    """One thing that was looked at.
+    """The result for one limit of the system.
 
     Attributes:
         name: a limit of the process, a kernel parameter, or "clock".
-        found, wanted: values, for people; found is empty where it is not known.
-        why: what goes wrong when it is too low.
-        command: sets it; empty where there is nothing to do.
+        found, wanted: values, for people; found is empty if it is unknown.
+        why: the consequence of a value that is too low.
+        command: sets it; empty if no action is needed.
     """
 
     name: str
@@ -109,7 +109,7 @@ def _ports(settings: Settings, read: Read) -> Iterator[SystemFinding]:
 
 
 def _clock(read: Read) -> Iterator[SystemFinding]:
-    """Tokens are judged by the wall clock. Only systemd-timesyncd leaves a file that says whether it is right."""
+    """Checks the wall clock, which tokens are compared with; only systemd-timesyncd has a file about its state."""
     known = read("/run/systemd/timesync/synchronized") is not None
     yield SystemFinding(
         "clock",
@@ -153,7 +153,7 @@ def report(findings: Sequence[SystemFinding]) -> str:
 def add_doctor(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of `craftnet doctor`, beside those of the server."""
     parser.description = (
-        "Check whether this system allows what the options promise. Changes nothing; run it where the server will "
+        "Check whether this system's limits suffice for the options. Changes nothing; run it where the server will "
         "run, as its user."
     )
     parser.epilog = f"{EPILOG} Exit codes: 0: nothing is too low; 1: something is; 2: wrong usage."
@@ -161,7 +161,7 @@ def add_doctor(parser: argparse.ArgumentParser) -> None:
 
 
 def doctor(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
-    """`craftnet doctor [--json] [options of the server]`: 0 when nothing is too low, else 1."""
+    """`craftnet doctor [--json] [options of the server]`: returns 0 if no limit is too low, otherwise 1."""
     parser = argparse.ArgumentParser(prog="craftnet doctor", allow_abbrev=False)
     add_doctor(parser)
     own, servers = separated(arguments)

@@ -88,7 +88,7 @@ async def _asked(check: Callable[[], Check]) -> Check:
 
 
 def _audit_check(audit_log: AuditLog) -> Check:
-    """Not critical: the service goes on without the log."""
+    """Not critical: the service continues without the log."""
     problem = audit_log.problem
     return Check(status=HealthStatus.DEGRADED, message=problem) if problem else Check(status=HealthStatus.OK)
 

@@ -1,1 +1,1 @@
-"""Security events: which there are, who hears of them, and the audit log that keeps them."""
+"""Security events: their types, their listeners, and the audit log that records them."""

@@ -1,4 +1,4 @@
-"""`craftnet audit`: verifies audit logs, shows entries, makes keys, and erases players."""
+"""`craftnet audit`: verifies audit logs, shows entries, creates keys, and erases players."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ INTACT, TAMPERED = 0, 1
 """Exit codes of `craftnet audit verify`."""
 
 PLAYERS_SUFFIX = ".players"
-"""What follows the name of the log in that of the players' keys, unless an option says otherwise."""
+"""Suffix that turns the name of the log into the default name of the file of the players' keys."""
 
 EPILOG = f"""\
 environment:
@@ -70,12 +70,12 @@ def add_options(command: argparse.ArgumentParser) -> None:
     show.add_argument("--until", metavar="TIME", type=_time, help="only entries before then")
     show.add_argument("--json", action="store_true", help="print each entry as a line of JSON")
     erase = actions.add_parser(
-        "erase", help="destroy a player's key, so that nobody can tell which entries are about the player"
+        "erase", help="destroy a player's key, so that entries can no longer be attributed to the player"
     )
     erase.add_argument("--player", metavar="UUID", type=UUID, required=True, help="the player")
     _add_players(erase)
     erase.add_argument("files", metavar="FILE", nargs="*", help="the log, for the default of --players")
-    created = actions.add_parser("create-key", help="make a key in a new file that only its owner may read")
+    created = actions.add_parser("create-key", help="write a new key to a new file that only its owner may read")
     created.add_argument("file", metavar="FILE", help="the file, which must not exist")
 
 
@@ -107,7 +107,7 @@ def run(options: argparse.Namespace, environ: Mapping[str, str], out: TextIO) ->
 def verify(
     files: Sequence[str], keys: Sequence[str], heads: Sequence[str], environ: Mapping[str, str], out: TextIO
 ) -> int:
-    """Verifies files and prints what was found; returns the exit code."""
+    """Verifies files and prints the findings; returns the exit code."""
     found = [key_from_file(Path(key)) for key in keys] or [audit_key(None, environ, "--key")]
     verifier = Verifier(found, _heads(heads))
     for name in _in_order(files):

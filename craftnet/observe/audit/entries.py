@@ -1,4 +1,4 @@
-"""The lines of an audit log: each with a keyed HMAC over itself and the line before. Pure.
+"""The lines of an audit log: each has a keyed HMAC over itself and the previous line. Pure.
 
 A line is a JSON object whose last member is `mac`, the HMAC-SHA256 (RFC 2104) of everything before that member under
 the log's key. Its member `previous` is the `mac` of the entry before it in the same chain, so that the HMAC covers that
@@ -53,7 +53,7 @@ class LogEntry(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     sequence: int
     """The entry's number in its chain, from 1, without a gap."""
     event: SecurityEventType
-    """What happened."""
+    """The event of the entry."""
     player: str | None = None
     """Pseudonym of the player: 32 hexadecimal digits; `craftnet audit show --player` finds it."""
     address: str = ""
@@ -99,7 +99,7 @@ def seal(entry: LogEntry, key: AuditKey) -> tuple[bytes, str]:
 
 
 def parse(line: bytes) -> Sealed | None:
-    """An entry, unverified; None when the line is none.
+    """Parses an entry without verifying it; None if the line is no entry.
 
     Arguments:
         line: without its newline.
@@ -114,7 +114,7 @@ def parse(line: bytes) -> Sealed | None:
 
 
 def complete(line: bytes) -> bool:
-    """Whether a line has a `mac`: one that was cut off while it was written has none."""
+    """Whether a line has a `mac`, which a line that was cut off lacks."""
     return _MAC.search(line) is not None
 
 

@@ -35,11 +35,11 @@ class SecurityEventType(StrEnum):
     ADMIN = "admin.action"
     """An operator did something through the HTTP interface."""
     STARTED = "audit.started"
-    """The service started; a new chain begins, or an older one goes on."""
+    """The service started; a new chain begins, or an older one continues."""
     STOPPED = "audit.stopped"
     """The service stopped in order."""
     ROTATED = "audit.rotated"
-    """The last entry of a file; the chain goes on in another file."""
+    """The last entry of a file; the chain continues in another file."""
     CONTINUED = "audit.continued"
     """The first entry of a file whose chain began in another file."""
     TORN = "audit.torn"
@@ -58,7 +58,7 @@ FLOODS = frozenset(
         SecurityEventType.KEYS_UPDATED,
     }
 )
-"""The kinds that clients can cause at any rate; repetitions of them are counted instead of recorded one by one."""
+"""The kinds that clients can cause at any rate; repetitions are counted, not recorded one by one."""
 
 
 class SecurityEvent(Struct, frozen=True, kw_only=True, gc=False):

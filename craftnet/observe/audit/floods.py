@@ -15,7 +15,7 @@ WINDOW = 10.0
 """Seconds over which repetitions of an event are counted before their number is recorded."""
 
 MAX_FLOODS = 4096
-"""Clients whose repetitions are counted one by one; those of all others are counted together."""
+"""Clients whose repetitions are counted separately; those of further clients are counted together."""
 
 RATE = 50.0
 """Events per second that clients can cause, of all kinds, recorded one by one …"""

@@ -1,4 +1,4 @@
-"""Where the key of an audit log comes from: a file that only its owner may read, or the environment."""
+"""Reads the key of an audit log from a file that only its owner may read, or from the environment."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ SECRET_VARIABLE = "CRAFTNET_AUDIT_SECRET"
 KEY_SIZE = 32
 """Bytes of a new key, and the fewest of any."""
 
-_HINT = "craftnet audit create-key FILE makes one"
+_HINT = "create one with craftnet audit create-key FILE"
 
 
 def create_key(path: Path) -> AuditKey:
-    """Makes a key and stores it in a new file that only its owner may read. An existing file is never overwritten.
+    """Writes a new key to a new file that only its owner may read. Never overwrites an existing file.
 
     Raises:
         ConfigurationError: the file exists, or cannot be written.
@@ -43,7 +43,7 @@ def key_from_file(path: Path) -> AuditKey:
     """Reads a key.
 
     Raises:
-        ConfigurationError: there is none, it is malformed, or others may read the file.
+        ConfigurationError: the file does not exist or is malformed, or other users may read it.
     """
     try:
         with open(path, encoding="ascii", errors="replace") as file:
@@ -61,13 +61,13 @@ def key_from_file(path: Path) -> AuditKey:
 
 
 def audit_key(file: str | None, environ: Mapping[str, str], option: str) -> AuditKey:
-    """The key from a file, or else from the environment.
+    """Reads the key from a file if one is given, otherwise from the environment.
 
     Arguments:
         option: the option that names the file, for the text of an error.
 
     Raises:
-        ConfigurationError: there is none, or it is unusable.
+        ConfigurationError: the key is missing or unusable.
     """
     if file is not None:
         return key_from_file(Path(file))

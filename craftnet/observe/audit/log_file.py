@@ -1,4 +1,4 @@
-"""The file of an audit log: appends entries, goes on where an earlier process stopped, and rotates. It blocks.
+"""The file of an audit log: appends entries, continues after an earlier process, and rotates. It blocks.
 
 Every method may be called from any thread, by one at a time.
 """
@@ -68,7 +68,7 @@ class AuditFile:
         return self._key.id
 
     def open(self) -> None:
-        """Opens the file, and finds where an earlier process stopped.
+        """Opens the file, and finds the last entry of an earlier process.
 
         Raises:
             ConfigurationError: the file cannot be opened, or another process writes it.
@@ -111,10 +111,10 @@ class AuditFile:
         os.fsync(self._file)
 
     def rotate(self) -> None:
-        """Goes on in a new file.
+        """Continues in a new file.
 
-        The present file gets the time into its name, unless something else has renamed it. A file without entries
-        stays.
+        Adds the time to the name of the present file, unless another program has renamed it. Keeps a file without
+        entries.
 
         Raises:
             OSError: the new file cannot be opened or written; entries are written to the one that is open.
@@ -172,7 +172,7 @@ class AuditFile:
         return file
 
     def _find_head(self) -> None:
-        """Reads where an earlier process stopped.
+        """Reads the last entry of an earlier process.
 
         The last entry counts even if this key did not seal it: the key may be a new one, and a forged entry is found
         by verification.

@@ -49,7 +49,7 @@ class Pseudonyms:
         try:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
             self._database = sqlite3.connect(path, BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)
-            # What is deleted is overwritten, in the database and in its journal.
+            # SQLite overwrites deleted keys, in the database and in its journal.
             for statement in ("PRAGMA secure_delete = ON", "PRAGMA journal_mode = TRUNCATE", _SCHEMA):
                 self._database.execute(statement).close()
             self._seen = self._changes()
@@ -82,7 +82,7 @@ class Pseudonyms:
         return found
 
     def find(self, player_id: UUID) -> str | None:
-        """The pseudonym of a player; None when the player has none.
+        """The pseudonym of a player; None if the player has no key.
 
         Raises:
             OSError: the database cannot be read.
@@ -116,7 +116,7 @@ class Pseudonyms:
         self._database.close()
 
     def _refresh(self) -> None:
-        """Forgets what is kept in memory, if another process has changed the database: it may have erased a player."""
+        """Clears the cache if another process has changed the database, because it may have erased a player."""
         try:
             seen = self._changes()
         except sqlite3.Error as error:

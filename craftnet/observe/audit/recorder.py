@@ -1,4 +1,4 @@
-"""Takes security events from everywhere in the server, aggregates floods, and passes the rest on."""
+"""Receives security events from all parts of the server, aggregates floods, and passes the result on."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class SecurityEvents:
 
     Arguments:
         clock: both clocks.
-        floods: aggregates what clients can cause at any rate.
+        floods: aggregates events that clients can cause at any rate.
         remembered: the number of events that are kept in memory.
     """
 
@@ -77,7 +77,7 @@ class SecurityEvents:
         """The last events, oldest first.
 
         Arguments:
-            most: the maximum number of them.
+            most: the maximum number of events.
         """
         return list(reversed(list(islice(reversed(self._recent), most))))
 

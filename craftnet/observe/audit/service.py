@@ -1,4 +1,4 @@
-"""Writes the security events of a process to its audit log: a queue, a thread that writes, and what may go wrong."""
+"""Writes the security events of a process to its audit log: a queue, a writing thread, and failure handling."""
 
 from __future__ import annotations
 
@@ -78,13 +78,13 @@ class AuditLog(Service):
     """Writes security events to a file.
 
     Arguments:
-        events: where they come from.
+        events: the source of the events.
         file: the log.
         clock: both clocks.
-        metrics: counts what is written and what fails.
-        in_thread: runs what blocks.
+        metrics: counts entries and failures.
+        in_thread: runs blocking calls.
         sync: seconds between two waits for the disk; 0: after each batch; None: never.
-        details: what the first entry says about the process.
+        details: the facts about the process in the first entry.
         threads: the thread of `in_thread`, which runs as long as the service.
     """
 
@@ -153,7 +153,7 @@ class AuditLog(Service):
         self._turning.start(TURN, now=False)
 
     def stopService(self) -> Deferred[None]:
-        """Writes what waits, and closes the file."""
+        """Writes the waiting events, and closes the file."""
         super().stopService()
         self._events.flush()
         self._unsubscribe()
@@ -161,7 +161,7 @@ class AuditLog(Service):
         return Deferred.fromCoroutine(self._stop())
 
     def rotate(self) -> None:
-        """Goes on in a new file; see `AuditFile.rotate`."""
+        """Continues in a new file; see `AuditFile.rotate`."""
         if self.running:
             self._in_thread(self._file.rotate).addCallbacks(lambda _: self._publish(), self._not_rotated)
 
@@ -176,7 +176,7 @@ class AuditLog(Service):
             self._write()
 
     def _turn(self) -> None:
-        """Does what is due; called every second."""
+        """Writes waiting events and publishes the head when due; called every second."""
         now = self._clock.seconds()
         if not self._writing and (self._failing is not None or self._waiting):
             self._write()
@@ -187,7 +187,7 @@ class AuditLog(Service):
             self._publish()
 
     def _write(self) -> None:
-        """Starts writing what waits."""
+        """Starts to write the waiting events."""
         Deferred.fromCoroutine(self._write_all()).addErrback(partial(self._log.failure, "the audit log failed"))
 
     async def _write_all(self) -> None:
@@ -200,7 +200,7 @@ class AuditLog(Service):
             self._writing = False
 
     async def _write_batch(self) -> bool:
-        """Writes some of what waits; returns whether it could be written."""
+        """Writes a batch of waiting events; returns whether it succeeded."""
         batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
         lost, first = self._lost, list[SecurityEvent]()
         if self._failing is not None:
@@ -247,7 +247,7 @@ class AuditLog(Service):
         now = self._clock.seconds()
         if now >= self._alarmed_at + ALARM_INTERVAL:
             self._alarmed_at = now
-            self._log.error("{problem}: the service goes on", problem=self.problem)
+            self._log.error("{problem}: the service continues", problem=self.problem)
 
     def _was_synced(self, _: None) -> None:
         self._failed_sync = False
@@ -271,7 +271,7 @@ class AuditLog(Service):
 
     async def _stop(self) -> None:
         while self._writing:
-            await self._in_thread(lambda: None)  # after what is being written.
+            await self._in_thread(lambda: None)  # waits until the thread has written the present batch.
         await self._write_all()
         lost = len(self._waiting) + self._lost
         try:
@@ -291,7 +291,7 @@ def parse_sync(text: str) -> float | None:
     """The value of --audit-sync: seconds between two waits for the disk; 0: after each batch; None: never.
 
     Raises:
-        ConfigurationError: it is none of them.
+        ConfigurationError: the text has another form.
     """
     if text in ("always", "never"):
         return 0.0 if text == "always" else None

@@ -1,4 +1,4 @@
-"""Verifies audit logs: finds every changed, missing, inserted or repeated line, and says which one. Pure."""
+"""Verifies audit logs: finds and names every changed, missing, inserted or repeated line. Pure."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ class Finding(Struct, frozen=True):
     """One result of a verification.
 
     Attributes:
-        file: the name of the file; empty when it concerns none.
-        line: the number of the line, from 1; 0 when it concerns none.
-        text: what was found.
+        file: the name of the file; empty if the finding concerns no file.
+        line: the number of the line, from 1; 0 if the finding concerns no line.
+        text: the finding.
         problem: whether something was tampered with or lost; otherwise it is for information.
     """
 
@@ -91,11 +91,11 @@ class Verifier:
     """Verifies the files of one log, of any number of chains.
 
     Arguments:
-        keys: the keys of the log; more than one where it was replaced.
+        keys: the keys of the log; more than one if the key was replaced.
         heads: published heads, against which a cut-off end is found.
 
     Attributes:
-        findings: what was found, in the order of the lines.
+        findings: the findings, in the order of the lines.
         chains: the chains by name.
     """
 
@@ -116,7 +116,7 @@ class Verifier:
         """Reads a file. The files of a chain must be read in its order.
 
         Arguments:
-            name: what findings call it.
+            name: the name of the file in findings.
             lines: each with its newline; the last one may have none.
         """
         file = _File(name)
@@ -186,7 +186,7 @@ class Verifier:
             self._report(file, number, f"{lost} events could not be written before this entry", problem=False)
 
     def _settle_unproven(self, file: _File, number: int, entry: LogEntry) -> int:
-        """Reports the lines above that are no entries, unless this entry declares the last of them.
+        """Reports the invalid lines above, unless this entry declares the last of them.
 
         Returns:
             Their number, without the declared one.
@@ -229,7 +229,7 @@ class Verifier:
 
 
 def digest_of(line: bytes) -> str:
-    """What an `audit.torn` entry says about the line above: the SHA-256, hexadecimal, of that line, without newline."""
+    """The digest in an `audit.torn` entry: the hexadecimal SHA-256 of the line above, without its newline."""
     return hashlib.sha256(line).hexdigest()
 
 

@@ -89,7 +89,7 @@ class Monitor(ApplicationService):
 
     @property
     def unready(self) -> Unready | None:
-        """Why this process should receive no requests; None when it is ready."""
+        """The reason why this process should receive no requests; None when it is ready."""
         return unready(self.reports[Service.CRAFTING_NETWORK], checked=self._checked, draining=self.draining)
 
     def startService(self) -> None:
@@ -150,5 +150,5 @@ class Monitor(ApplicationService):
 
 
 def _problem(error: Exception) -> str:
-    """The public description of an error: the text of craftnet's own errors, of others only their kind."""
+    """The public description of an error: the text of craftnet's own errors, only the type of others."""
     return str(error) if isinstance(error, CraftnetError) else type(error).__name__

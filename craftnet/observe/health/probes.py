@@ -44,13 +44,13 @@ class SourceCheck:
 
 
 class SharedCheck:
-    """Checks whether all nodes know what they share. If not, the service is degraded, but not stopped.
+    """Checks whether this node has all data that the nodes share. If not, the service is degraded, but continues.
 
     Arguments:
-        name: the name of what is shared.
-        complete: whether all nodes know it.
+        name: the name of the shared data.
+        complete: returns whether this node has all of it.
         problem: the consequence, for people.
-        metrics: shows it as well.
+        metrics: the metric that shows the same.
         begun: whether `complete` is meaningful yet.
     """
 
@@ -129,7 +129,7 @@ class HttpProbe:
     """Asks another service for its health.
 
     Arguments:
-        service: named as the option that its URL comes from.
+        service: the service, which has the name of the option for its URL.
         url: its health route.
 
     Raises:
@@ -148,7 +148,7 @@ class HttpProbe:
 
         Raises:
             craftnet.runtime.http_client.DocumentTooLong: the answer is too long for a report.
-            Exception: what `treq` raises when there is no answer.
+            Exception: raised by `treq` when there is no answer.
         """
         answer = await fetch(self._client, self._url, LONGEST_REPORT, {"Accept": "application/json"})
         return report_from_answer(self._service, answer.code, answer.body, self._clock.wall())

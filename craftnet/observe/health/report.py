@@ -1,4 +1,4 @@
-"""The rules of health: what a report says, and which changes are news. Pure.
+"""The rules of health: the status of a report, and the changes that watchers receive at once. Pure.
 
 A failing provider is critical: sessions cannot be served. Another service that is not configured or unreachable only
 degrades this one; by itself, an unreachable service is critical.
@@ -51,7 +51,7 @@ class Unready(StrEnum):
 
 
 def unready(own: HealthResponse, *, checked: bool, draining: bool) -> Unready | None:
-    """Why this process is not ready; None when it is.
+    """The reason why this process is not ready; None when it is ready.
 
     Arguments:
         own: the newest report of this service.
@@ -96,7 +96,7 @@ def certificate_check(starts: float, ends: float, now: float) -> Check:
 
 
 def worst(statuses: Iterable[HealthStatus]) -> HealthStatus:
-    """The worst of the statuses; ok when there are none."""
+    """The worst of the statuses; ok for an empty sequence."""
     return max(statuses, key=_ALARM.__getitem__, default=HealthStatus.OK)
 
 
@@ -167,16 +167,16 @@ def own_report(checks: Mapping[str, Check], *, version: str, uptime: float, now:
 
 
 def health_batch(reports: Reports, services: Iterable[Service], now: float) -> HealthBatchResponse:
-    """The reports of these services and the worst of their statuses; healthy when there are none."""
+    """The reports of these services and the worst of their statuses; healthy for no services."""
     results = {service: reports[service] for service in services}
     overall = _OVERALL[worst(report.status for report in results.values())]
     return HealthBatchResponse(overall_status=overall, timestamp=rfc3339(now), results=results)
 
 
 def urgent_message_type(before: Reports, after: Reports, service: Service) -> HealthMessageType | None:
-    """What watchers of `service` must hear at once; None when it can wait for the next regular update.
+    """The kind of message that watchers of `service` get at once; None if the regular update suffices.
 
-    Watchers of this service also hear of the others' failures, because its checks include them.
+    Watchers of this service also get the failures of other services, because its checks include them.
     """
     watched = Service if service is Service.CRAFTING_NETWORK else (service,)
     if any(_broke_down(before[one], after[one]) for one in watched):

@@ -1,1 +1,1 @@
-"""What the service writes to its log, and how."""
+"""The log of the service: levels, formats, suppression of floods, and masking of secrets."""

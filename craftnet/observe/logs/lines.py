@@ -15,7 +15,7 @@ from craftnet.errors import ConfigurationError
 FORMATS = ("text", "json")
 
 IDS = ("request_id", "session_id", "player_id", "connection_id", "trace_id")
-"""The ids that a line of JSON has where its event concerns one."""
+"""The ids that a JSON line contains if the event concerns one."""
 
 FLOOD_INTERVAL = 10.0
 """Seconds in which events of one kind are counted together."""
@@ -45,11 +45,11 @@ def text_line(event: LogEvent) -> str:
 
 
 def json_lines(node: str, worker: str | None) -> Callable[[LogEvent], str]:
-    """Makes a line of JSON of an event.
+    """Returns a formatter that turns an event into a JSON line.
 
     Arguments:
         node: the name of this machine.
-        worker: the number of this process, where there are several.
+        worker: the number of this process; None if it is the only one.
     """
     origin = {"node": node} if worker is None else {"node": node, "worker": worker}
 
@@ -86,7 +86,7 @@ class Floods:
         self._until = 0.0
 
     def admit(self, event: LogEvent) -> bool:
-        """Whether an event gets a line of its own. What a supervisor passes on from its workers always does."""
+        """Whether to write an event. Always true for lines that a supervisor passes on from its workers."""
         if "tag" in event and "line" in event:
             return True
         kind = (str(event.get("log_namespace", "")), str(event.get("log_format") or formatEvent(event)))
@@ -113,7 +113,7 @@ class Floods:
 
 
 def parse_levels(texts: tuple[str, ...]) -> Mapping[str, LogLevel]:
-    """The levels that --log-level gives: by the name of a logger; the empty name stands for all others.
+    """Parses the values of --log-level: levels by logger name; the empty name stands for all other loggers.
 
     Raises:
         ConfigurationError: one of them is malformed.

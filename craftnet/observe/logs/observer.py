@@ -1,4 +1,4 @@
-"""Writes the log of twistd as the options say: format, levels, floods."""
+"""Writes the log of twistd according to the options: format, levels, floods."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from craftnet.observe.logs.lines import Floods, json_lines, parse_levels, set_le
 
 @implementer(ILogObserver)
 class FilteringObserver:
-    """Passes on what the levels admit, and one event for a flood of them.
+    """Passes on the events that the levels admit, and one event for each flood.
 
     Arguments:
         levels: decides about each event.
-        observer: takes events.
+        observer: receives the admitted events.
     """
 
     def __init__(self, levels: LogLevelFilterPredicate, observer: Callable[[LogEvent], object]) -> None:
@@ -52,10 +52,11 @@ class ProcessLog:
     def configure(
         self, twistd: MutableMapping[str, Any], log_format: str, levels: tuple[str, ...], environ: Mapping[str, str]
     ) -> None:
-        """Tells twistd to open this log. Its `--syslog` keeps its own format and all levels.
+        """Makes twistd use this log. With `--syslog`, twistd keeps its own format and all levels.
 
         Arguments:
-            twistd: its options. With `--logger`, that observer gets what the levels admit, in its own format.
+            twistd: the options of twistd. With `--logger`, that observer gets the admitted events and formats them
+                itself.
             environ: numbers workers.
 
         Raises:
@@ -103,4 +104,4 @@ LOG = ProcessLog()
 """A process has one log, and twistd finds it by this name."""
 
 LOG_NAME = f"{__name__}.LOG"
-"""What is passed to twistd's --logger."""
+"""The value for twistd's --logger."""

@@ -8,7 +8,7 @@ from typing import Literal
 from msgspec import Struct
 
 LabelValues = Mapping[str, tuple[str, ...]]
-"""The possible values of each label; none where they are named by the code that counts."""
+"""The possible values of each label; empty if the counting code names them."""
 
 OTHER = "other"
 """The label value of everything that is not among the possible ones."""
@@ -19,7 +19,7 @@ class Family(Struct, frozen=True):
 
     Attributes:
         name: as in the Prometheus text format; that of a counter ends in ``_total``.
-        text: what it means, with its unit.
+        text: the meaning, with the unit.
         kind: counter, gauge or histogram.
         labels: the labels, with their possible values.
         bounds: the upper bounds of a histogram's buckets, ascending; one more bucket has everything above.
@@ -86,7 +86,7 @@ RATES = (4_000.0, 6_250.0, 12_500.0, 25_000.0, 37_500.0, 50_000.0)
 """Bytes per second: from the lowest, doubling, to the highest."""
 
 DELAYS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
-"""Seconds for which everything else waits."""
+"""Buckets for pauses of the whole process, seconds."""
 
 ANSWER_TIMES = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1.0, 5.0)
 """Seconds; /health is answered in less than 1 ms."""
@@ -160,7 +160,7 @@ DROPPED = counter(
 )
 QUEUE_DEPTH = gauge(
     "craftnet_queue_depth",
-    "What waits: updates for clients that do not read, by transport; events that are being applied.",
+    "Waiting items: updates for clients that do not read, by transport; events that are being applied.",
     {"queue": ("websocket", "sse", "events")},
 )
 
@@ -245,7 +245,7 @@ REDIS_ROUND_TRIP = histogram(
 REDIS_RECONNECTS = counter("craftnet_redis_reconnects_total", "Connections to Redis that replaced a lost one.")
 REDIS_LAG = gauge(
     "craftnet_redis_lag_seconds",
-    "How long this node took to read the changes of others, or has been reading them; absent without Redis.",
+    "Time that this node took, or has taken so far, to read the changes of other nodes; absent without Redis.",
     {"stream": ("changes",)},
     "livemax",
 )
@@ -284,7 +284,7 @@ UPSTREAM_LAG = gauge(
 
 COMPLETE = gauge(
     "craftnet_cluster_complete",
-    "1 while all nodes know what they share, 0 while something may be missing; absent without other nodes.",
+    "1 while this node has all data that nodes share, 0 while data may be missing; absent without other nodes.",
     {"what": ("revocations", "places")},
     "livemin",
 )
@@ -298,7 +298,7 @@ RESTARTS = counter(
 
 NOTIFICATIONS = counter(
     "craftnet_notifications_total",
-    "Notifications of players without a connection, by what became of them; only with --notify.",
+    "Notifications of players without a connection, by outcome; only with --notify.",
     {"outcome": ("delivered", "refused", "dropped")},
 )
 AUDIT_ENTRIES = counter("craftnet_audit_entries_total", "Entries written to the audit log; only with --audit.")
@@ -315,7 +315,7 @@ AUDIT_WAITING = gauge(
 
 TRACE_SPANS = counter(
     "craftnet_trace_spans_total",
-    "Finished spans, by what became of them: the queue of dropped ones was full; only with --otlp.",
+    "Finished spans, by outcome; dropped spans found the queue full; only with --otlp.",
     {"outcome": ("exported", "failed", "dropped")},
 )
 
@@ -331,4 +331,4 @@ FAMILIES = (
     *(COMPLETE, RESTARTS),
     *(AUDIT_ENTRIES, AUDIT_FAILURES, AUDIT_WAITING, TRACE_SPANS),
 )
-"""All of them."""
+"""All metrics."""

@@ -1,4 +1,4 @@
-"""What is counted for every delivery and every datagram: additions to plain numbers, and as few calls as possible."""
+"""Counters for every delivery and every datagram: plain additions, with as few calls as possible."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class DeliveryCounts:
 
 
 class DatagramCounts:
-    """What happens on UDP connections.
+    """Counts on UDP connections.
 
     Attributes:
         sent, compressed: bytes of datagrams out.

@@ -1,4 +1,4 @@
-"""What the process itself is like: versions, memory, how full its limits are, and its certificate."""
+"""Metrics of the process itself: versions, memory, the use of its limits, and its certificate."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from craftnet.observe.metrics import families
 from craftnet.observe.metrics.store import MetricStore
 
 Limit = tuple[float, Callable[[], float]]
-"""A limit, and what returns how much of it is used."""
+"""A limit, and a function that returns how much of it is in use."""
 
 
 def resident_memory() -> int:

@@ -1,4 +1,4 @@
-"""The folder in which several processes keep their metrics, so that each of them can serve the sum.
+"""The folder in which several processes keep their metrics, so that each can serve the sum of all.
 
 In prometheus-client's format: a file of each kind of metric for every process. Each is named for the worker, not for
 the process id: a restarted worker continues its counters, and the number of files stays the same.
@@ -48,7 +48,7 @@ def check_folder() -> str:
 class MetricsFile:
     """Numbers of this process in a file that other processes read, in prometheus-client's format.
 
-    Only this module uses what prometheus-client does not document.
+    Only this module uses undocumented parts of prometheus-client.
     """
 
     def __init__(self, path: str) -> None:
@@ -73,7 +73,7 @@ def metric_key(metric: tuple[str, str], suffix: str, labels: Mapping[str, str]) 
 
     Arguments:
         metric: name and description.
-        suffix: what follows the metric's name in that of the number, such as "_total".
+        suffix: the suffix of the number's name after the metric's name, such as "_total".
     """
     name, description = metric
     return mmap_key(name, f"{name}{suffix}", list(labels), list(labels.values()), description)
@@ -124,7 +124,7 @@ class MetricsFolder:
 
 
 def join_folder() -> bool:
-    """Makes this process keep its metrics in the folder of its environment; returns whether there is one."""
+    """Makes this process keep its metrics in the folder that the environment names; False if it names none."""
     directory = os.environ.get(FOLDER_VARIABLE)
     if directory is None:
         return False
@@ -157,7 +157,7 @@ def _folder() -> tuple[str, int]:
 
 
 def _remove_abandoned() -> None:
-    """Removes folders whose processes were all killed: nothing else would."""
+    """Removes folders whose processes were all killed and could not remove them."""
     for directory in Path(tempfile.gettempdir()).glob(f"{FOLDER_PREFIX}*"):
         with suppress(OSError):  # it is in use, or another user's, or just being removed.
             opened = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)

@@ -1,4 +1,4 @@
-"""The metrics of the service: what the code calls to count, and what `/metrics` answers."""
+"""The metrics of the service: the counting interface for the code, and the answer of `/metrics`."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class PathMetrics:
         rate: float,
         queued: int,
     ) -> None:
-        """Records a client's path: seconds, shares of 1, bytes per second, records; None for what is unknown yet."""
+        """Records a client's path: seconds, shares of 1, bytes per second, records; None for unknown values."""
         if round_trip is not None:
             self._round_trip.observe(round_trip)
             self._variation.observe(variation)
@@ -93,7 +93,7 @@ class HttpMetrics:
 
 
 class RedisMetrics:
-    """What a back end measures of Redis; a `craftnet.providers.registry.StoreMetrics`."""
+    """Measurements of Redis by a back end; a `craftnet.providers.registry.StoreMetrics`."""
 
     def __init__(self, store: MetricStore) -> None:
         self._store = store
@@ -176,9 +176,9 @@ class Metrics:
         store: creates further figures.
         paths: the metrics of the paths to UDP clients.
         http: the metrics of HTTP.
-        redis: what a back end measures of Redis.
-        upstream: what an edge measures of its core.
-        datagrams: what happens on UDP connections.
+        redis: measurements of Redis by a back end.
+        upstream: measurements of an edge's link to its core.
+        datagrams: counts on UDP connections.
         websocket_received: bytes of frames from WebSocket clients.
         corrections: points of progress by which clients' models were off.
         applying: events that are being applied.
@@ -228,7 +228,7 @@ class Metrics:
         self._sessions.value = number
 
     def complete(self, what: str, complete: bool) -> None:
-        """Sets whether all nodes know of `what`: revocations or places."""
+        """Sets whether this node has all shared data of the kind `what`: revocations or places."""
         self._complete[what,].value = int(complete)
 
     def came_back(self, feed: str, recovered: bool) -> None:
@@ -240,11 +240,11 @@ class Metrics:
         self._watchers[feed,].value += change
 
     def datagram(self, outcome: str) -> None:
-        """Counts a datagram by what became of it, in one word."""
+        """Counts a datagram by its one-word outcome."""
         self._datagrams[outcome,].value += 1
 
     def delivered(self, transport: str, messages: int, latency: float | None) -> None:
-        """Counts messages handed to a transport; `latency` in seconds, None when no event caused them."""
+        """Counts messages delivered to a transport; `latency` in seconds, None if no event caused them."""
         self.delivery_counts(transport).count(messages, latency)
 
     def delivery_counts(self, transport: str) -> DeliveryCounts:
@@ -280,7 +280,7 @@ class Metrics:
         return max(watched, self._sessions.value) if self._keeps_sessions else watched
 
     def write(self) -> None:
-        """Writes the figures to where other processes read them; called every second."""
+        """Writes the figures to the folder from which other processes read them; called every second."""
         self.store.write()
 
     def render(self) -> bytes:

@@ -1,4 +1,4 @@
-"""All metrics at one moment, as plain numbers: for those who show them without Prometheus. Pure."""
+"""All metrics at one moment as plain numbers, for displays without Prometheus. Pure."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Buckets(Struct, frozen=True):
         return self.total / self.count if self.count else None
 
     def since(self, earlier: Buckets) -> Buckets:
-        """What was observed after an earlier moment. (All of it, if the server started in between.)"""
+        """The observations since an earlier moment; all of them if the server has started since."""
         if earlier.bounds != self.bounds or earlier.count > self.count:
             return self
         counts = tuple(now - before for now, before in zip(self.counts, earlier.counts, strict=True))

@@ -15,7 +15,7 @@ from craftnet.observe.metrics.families import OTHER, Family
 from craftnet.observe.metrics.process_files import MetricsFile, bound_label, metric_key
 
 MAX_SERIES = 400
-"""Label combinations of one metric; what exceeds them counts as `OTHER`."""
+"""Maximum number of label combinations of one metric; further ones count as `OTHER`."""
 
 
 class Number:
@@ -167,10 +167,10 @@ class MetricStore(Collector):
 
 
 class _Written:
-    """What other processes read of one figure.
+    """One figure in the file that other processes read.
 
     Arguments:
-        before: the numbers that the file has; None when it has none.
+        before: the numbers in the file; None if the file has none.
     """
 
     __slots__ = ("_before", "_file", "_keys", "_numbers")
@@ -184,7 +184,7 @@ class _Written:
         self._before = before
 
     def write(self) -> None:
-        """Writes what has changed."""
+        """Writes the changed numbers."""
         numbers, before = self._numbers(), self._before
         if numbers != before:
             for place, (key, number) in enumerate(zip(self._keys, numbers, strict=True)):

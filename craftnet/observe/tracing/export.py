@@ -88,13 +88,13 @@ class SpanQueue(SpanProcessor):
 
 
 class SpanExport(Service):
-    """Exports what is in a queue.
+    """Exports the spans of a queue.
 
     Arguments:
         queue: the spans.
         exporter: sends them; it may block.
         clock: the steady clock.
-        in_thread: runs what blocks.
+        in_thread: runs blocking calls.
         threads: the thread of `in_thread`, which runs as long as the service.
     """
 
@@ -127,7 +127,7 @@ class SpanExport(Service):
         self._turning.start(EXPORT_INTERVAL, now=False)
 
     def stopService(self) -> Deferred[None]:
-        """Exports what waits, as far as that takes no longer than `EXPORT_TIMEOUT`."""
+        """Exports the waiting spans, for at most `EXPORT_TIMEOUT`."""
         super().stopService()
         self._turning.stop()
         return Deferred.fromCoroutine(self._stop())

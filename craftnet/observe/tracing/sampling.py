@@ -8,7 +8,7 @@ from collections.abc import Callable
 from craftnet.contract.traces import TraceParent
 
 MAX_TRACED = 100
-"""Traced events of one body, however many the authority wants."""
+"""Maximum number of traced events of one body, regardless of the authority's sampled flags."""
 
 _TRACE_ID = re.compile(r"[0-9a-f]{32}")
 _RANDOM_BITS = (1 << 56) - 1
@@ -16,7 +16,7 @@ _RANDOM_BITS = (1 << 56) - 1
 
 
 class Sampler:
-    """Decides what is traced.
+    """Decides which events and requests are traced.
 
     Arguments:
         share: of events and of requests, 0 to 1.
@@ -41,11 +41,11 @@ class Sampler:
         return self.request()
 
     def request(self) -> bool:
-        """Whether a client's request is traced. What the client says about its own trace does not count."""
+        """Whether a client's request is traced; the client's own trace does not influence this."""
         return self._share > 0 and self._random() < self._share
 
 
 def trace_of_event(trace_id: str | None) -> int | None:
-    """The W3C trace id that an event names; None when it names none, or one of another form."""
+    """The W3C trace id of an event; None if the event has none, or one of another form."""
     text = (trace_id or "").replace("-", "").lower()
     return int(text, 16) or None if _TRACE_ID.fullmatch(text) else None

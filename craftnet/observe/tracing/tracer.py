@@ -1,4 +1,4 @@
-"""Makes spans of what is traced. Only what was sampled gets here, so that nothing else pays for it.
+"""Creates spans for sampled events and requests; all others cost nothing here.
 
 Every span names its parent: there is no current one. Contexts do not follow the chains of Deferreds.
 """
@@ -40,7 +40,7 @@ T = TypeVar("T")
 
 
 class TraceIds(RandomIdGenerator):
-    """Random ids, but for the next trace, whose id may be given.
+    """Generates random ids, except for the next trace, whose id can be set.
 
     Attributes:
         following: the id of the next trace; None: a random one.
@@ -55,13 +55,13 @@ class TraceIds(RandomIdGenerator):
 
 
 class Tracer:
-    """Makes spans.
+    """Creates spans.
 
     Arguments:
         clock: its wall clock dates spans.
-        sampler: decides what is traced.
-        processor: takes finished spans.
-        attributes: what every span says about the process.
+        sampler: decides which events and requests are traced.
+        processor: receives finished spans.
+        attributes: facts about the process in every span.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Tracer:
     # Events
 
     def events(self, batch: Sequence[Event | EventOutcome], parent: TraceParent | None) -> TracedBatch | None:
-        """Begins the spans of the events of a body that are traced; None when none is.
+        """Begins spans for the traced events of a body; None if no event is traced.
 
         Arguments:
             parent: the span of the authority's request.
@@ -148,7 +148,7 @@ class Tracer:
     # Requests
 
     def request(self, transport: str, route: str, client: TraceParent | None) -> Span | None:
-        """Begins the span of a client's request, handshake or connect; None when it is not traced.
+        """Begins the span of a client's request, handshake or connect; None if it is not traced.
 
         Arguments:
             client: the span that the client names, which is linked.
@@ -161,7 +161,7 @@ class Tracer:
         return self.start(name, None, SpanKind.SERVER, attributes=attributes, links=links)
 
     def finish(self, span: Span, refusal: BaseException | None = None) -> None:
-        """Ends the span of a request, which was refused for a reason or else answered."""
+        """Ends the span of a request, with the reason if it was refused."""
         if isinstance(refusal, Refusal):
             span.set_attribute("http.response.status_code", refusal.status)
         if refusal is not None and not (isinstance(refusal, Refusal) and refusal.status < 500):
@@ -236,7 +236,7 @@ class TracedBatch:
         self._spans = spans
 
     def finish(self, outcomes: Sequence[EventOutcome]) -> None:
-        """Ends the spans: of what became of each event; without outcomes, none was applied."""
+        """Ends the spans with the outcomes of their events; without outcomes, no event was applied."""
         now = self._tracer.now()
         for index, (span, source) in self._spans.items():
             source.end(now)

@@ -180,7 +180,7 @@ class ServiceTests(SynchronousTestCase):
         self.assertEqual(self.metric("failures_total", kind="write"), 31)
         self.assertEqual(self.metric("waiting_events"), MAX_WAITING)
         self.assertIn("No space left on device; 10000 events wait and 5 are lost", self.log.problem)
-        self.assertEqual(sum("the service goes on" in message for message in self.messages), 1)
+        self.assertEqual(sum("the service continues" in message for message in self.messages), 1)
         self.disk.full = False
         self.clock.advance(1.0)
         _, gap, first, *_ = entries = self.entries()

@@ -1,4 +1,4 @@
-"""Scripts that complete the `craftnet` command in a shell, made of its parser.
+"""Scripts that complete the `craftnet` command in a shell, generated from its parser.
 
 They are static: a shell that asked the command itself would wait for its imports at every press of the key.
 """
@@ -56,7 +56,7 @@ def commands(
 
 
 def _words(parser: argparse.ArgumentParser) -> list[str]:
-    """What may come next: options, subcommands, and fixed values of arguments."""
+    """The possible next words: options, subcommands, and fixed values of arguments."""
     words = []
     for action in parser._actions:
         words += [each for each in action.option_strings if each.startswith("--")]

@@ -48,12 +48,12 @@ def add_commands(commands: Any, add_server: Callable[[argparse.ArgumentParser], 
         )
         return added
 
-    top = command("top", "show what a server does, live", "Show connections, rates, latencies and nodes, live.")
+    top = command("top", "show the activity of a server, live", "Show connections, rates, latencies and nodes, live.")
     top.add_argument("--once", action="store_true", help="show it once and exit")
     sessions = command(
         "sessions",
         "list or search sessions",
-        "List sessions, the newest first where the back end can; or search them.",
+        "List sessions, newest first if the back end supports it, or search them.",
     )
     sessions.add_argument(
         "search", metavar="UUID", nargs="?", help="a session, player or recipe, or the first 4 or more digits of one"
@@ -74,7 +74,7 @@ def add_commands(commands: Any, add_server: Callable[[argparse.ArgumentParser], 
     publish = command(
         "publish",
         "post events from a file",
-        "Post events to the server: one event, an array of them, or one a line.",
+        "Post events to the server: one event, an array, or one event per line.",
         kinds,
     )
     publish.add_argument("file", metavar="FILE", help="the file; -: standard input")

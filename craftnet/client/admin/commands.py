@@ -1,4 +1,4 @@
-"""The commands of administrators: what they ask for, and how they show the answers."""
+"""The commands of administrators: their requests, and the display of the answers."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ class AdminCommands:
         return DONE
 
     async def _trace(self, request: TraceRequest) -> int:
-        """Prints what happens to a session, or all events, until interrupted."""
+        """Prints the trace of a session, or all events, until interrupted."""
 
         def show(message: AdminMessage) -> None:
             if isinstance(message, AdminError):
@@ -190,7 +190,7 @@ class AdminCommands:
         self._say(f"{ending.reason}; next attempt in {delay:.1f} s")
 
     def _refused(self, ending: Ending) -> int:
-        """Says why it ended, and what to do about it."""
+        """Prints why the command ended, and what to do."""
         hints = {
             "404": "is the server started with --dashboard off, or --dashboard-http for another port?",
             "403": "craftnet token --scope crafting:admin makes a token that may look",

@@ -1,4 +1,4 @@
-"""A connection to the admin feed: an Autobahn shell, restored while that makes sense."""
+"""A connection to the admin feed: an Autobahn shell that reconnects unless the ending is final."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MAX_MESSAGE = 1_048_576
 """Bytes of the longest accepted message."""
 
 SILENCE_TIMEOUT = 20.0
-"""Seconds without an octet after which the connection counts as dead: an overview comes every second."""
+"""Seconds without an octet after which the connection counts as dead; overviews arrive every second."""
 
 _messages = msgspec.json.Decoder(AdminMessage)
 
@@ -67,7 +67,7 @@ class _AdminProtocol(WebSocketClientProtocol):
             super().failHandshake(reason)
 
     def onOpen(self) -> None:
-        """Asks for what is wanted."""
+        """Sends the requests for subscriptions and traces."""
         for request in self.requests:
             self.sendMessage(to_json(request))
 
@@ -79,7 +79,7 @@ class _AdminProtocol(WebSocketClientProtocol):
             return
         try:
             self.heard(message)
-        except Exception:  # the reader of what is printed may be gone.
+        except Exception:  # standard output may be closed.
             self._fail("the message could not be shown")
             self.ended.errback(Failure())
 
@@ -103,7 +103,7 @@ class AdminLink:
     Arguments:
         reactor: a real one, with TCP and name resolution.
         token: the bearer token.
-        requests: what to subscribe to, whenever a connection opens.
+        requests: the messages to send on each new connection.
         heard: called with each message.
     """
 

@@ -1,4 +1,4 @@
-"""What administrators see on a terminal: tables and lines. Pure."""
+"""Tables and lines for administrators' terminals. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ UNKNOWN = "-"
 
 
 def amount(number: float | None, unit: str = "") -> str:
-    """A figure in few characters: ``12.3k``; a dash where it is unknown."""
+    """A figure in few characters, such as ``12.3k``; a dash if it is unknown."""
     if number is None:
         return UNKNOWN
     for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
@@ -27,7 +27,7 @@ def amount(number: float | None, unit: str = "") -> str:
 
 
 def milliseconds(latency: Latency | None, promise: float | None = None) -> Text:
-    """p50 and p99, marked where the promise is broken."""
+    """p50 and p99, marked if they break the promise."""
     if latency is None or latency.p50_ms is None or latency.p99_ms is None:
         return Text(UNKNOWN, style="dim")
     broken = promise is not None and latency.p99_ms > promise
@@ -88,7 +88,7 @@ def _total_rows(total: Figures, promises: Promises | None) -> Sequence[tuple[Ren
 
 
 def overview_line(overview: Overview) -> str:
-    """The overview in one line, where there is no terminal."""
+    """The overview in one line, for output that is no terminal."""
     total, websocket = overview.total, overview.total.delivery.get("websocket")
     p99 = UNKNOWN if websocket is None or websocket.p99_ms is None else f"{websocket.p99_ms:.2f} ms"
     return (

@@ -1,1 +1,1 @@
-"""A watch and what it is made of, whatever transport it uses."""
+"""A watch and its parts, independent of the transport."""

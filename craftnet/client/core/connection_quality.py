@@ -1,4 +1,4 @@
-"""What a client reports about its connection: its measurements, and the possible error of the progress. Pure."""
+"""The quality of a client's connection: measurements, and the error bound of the progress. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The client's token: its expiry, and where a fresh one comes from."""
+"""The client's token: its expiry and its renewal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a client knows of a watched session, and how updates change it. Pure."""
+"""A client's knowledge of a watched session, and the effect of updates on it. Pure."""
 
 from __future__ import annotations
 

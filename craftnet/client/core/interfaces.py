@@ -1,4 +1,4 @@
-"""The client's interfaces: what a transport provides, and who receives what it brings."""
+"""The client's interfaces: transports, their links, listeners and observers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # for annotations only.
 
 
 class ILinkListener(Interface):
-    """Receives what a link brings."""
+    """Receives the updates and the end of a link."""
 
     def opened() -> None:
         """The connection is open. Called at most once, before any update."""
@@ -42,13 +42,13 @@ class ILink(Interface):
         """Connects. Everything after this goes to the listener, possibly before this returns."""
 
     def stop() -> None:
-        """Disconnects. The listener hears nothing afterwards. Harmless when the link has ended."""
+        """Disconnects. The listener is not called afterwards. Has no effect after the link has ended."""
 
 
 class ITransport(Interface):
     """A way to watch a session."""
 
-    name: str = Attribute("The name that users know: ws, udp.")
+    name: str = Attribute("The public name: ws or udp.")
 
     def link(resume: Position | None = None) -> ILink:
         """A new attempt, an `ILink` that has not started.

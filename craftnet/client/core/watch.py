@@ -1,4 +1,4 @@
-"""A watch: follows one session over one transport or another until it ends, whatever happens to connections."""
+"""A watch: follows one session until it ends, across transports and lost connections."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ def add_options(load: argparse.ArgumentParser) -> None:
 
 
 def _add_traffic(load: argparse.ArgumentParser) -> None:
-    """Adds the options about what is sent, and by how many processes."""
+    """Adds the options about the load and the number of processes."""
     load.add_argument("--watchers", metavar="N", type=_positive, default=100, help="sessions (default: %(default)s)")
     load.add_argument(
         "--rate",
@@ -196,7 +196,7 @@ class _Run:
             self._follow(selector, "ready")
             full = self._use()
             if not any(news.done for news in self._news):
-                # No watcher was admitted: there is nothing to measure, and every process knows why.
+                # No watcher was admitted, so there is nothing to measure; every process has the reason.
                 raise LoadFailed(self._refusal())
             begin = time.time() + BEGIN
             for process in processes:

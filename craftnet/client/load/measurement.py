@@ -61,7 +61,7 @@ class Histogram(Struct):
 
 
 class Deliveries:
-    """Matches what arrives at watchers with the events that caused it.
+    """Matches arrivals at watchers with the events that caused them.
 
     Arguments:
         watchers: their number.
@@ -153,7 +153,7 @@ class Result(Struct, kw_only=True):
 
 
 class ServerUse(Struct, frozen=True):
-    """What the server's processes used.
+    """The resources that the server's processes used.
 
     Attributes:
         cpu: seconds of processor time while updates were measured.
@@ -173,7 +173,7 @@ class Promise(Struct, frozen=True):
     """One promise of the service.
 
     Attributes:
-        name: what is promised.
+        name: the subject of the promise.
         limit, measured: in the same `unit`; `kept` is the result of the comparison.
         timed: whether a busy machine, or a busy generator, can break it.
     """

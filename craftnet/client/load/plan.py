@@ -36,7 +36,7 @@ _RECIPE = UUID(int=0xC0FFEE, version=4)
 
 
 class LoadPlan(Struct, frozen=True, kw_only=True):
-    """What all processes of a run do together.
+    """The plan of a run for all processes together.
 
     Attributes:
         url: the server's base URL.

@@ -22,7 +22,7 @@ Then = Callable[[bytes, float], None]
 
 
 class LoadFailed(CraftnetError):
-    """The run cannot continue. The text says why, for the user."""
+    """The run cannot continue. The text gives the user the reason."""
 
 
 class Poster:

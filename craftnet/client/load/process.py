@@ -13,7 +13,7 @@ _PROC = Path("/proc")
 
 
 class Use(NamedTuple):
-    """What processes have used since their start, and use now.
+    """The resources that processes have used since their start, and use now.
 
     Attributes:
         cpu: seconds of processor time.
@@ -47,7 +47,7 @@ class ServerProcesses:
             ) from error
 
     def use(self) -> Use:
-        """What they use. Raises OSError: the server is gone."""
+        """The present use of resources. Raises OSError: the server is gone."""
         found = [_use(self._pid)]
         for child in _children(self._pid):
             try:

@@ -10,7 +10,7 @@ from typing import Protocol
 
 
 class Observer(Protocol):
-    """Receives what happens to watchers."""
+    """Receives the events of watchers."""
 
     def connected(self, seconds: float) -> None:
         """A watcher has its first state, `seconds` after its first octet."""
@@ -45,7 +45,7 @@ class Watchers(Protocol):
         """Starts connecting watcher `number`. Raises LoadFailed: the server is unreachable."""
 
     def tick(self, now: float) -> None:
-        """Does what is due."""
+        """Performs due actions, such as retransmissions."""
 
     def close(self) -> None:
         """Closes all connections."""
@@ -62,7 +62,7 @@ _SPACE = socket.CMSG_SPACE(_TIMESPEC.size)
 def stamp_arrivals(connection: socket.socket) -> None:
     """Makes the kernel record arrival times, so that a busy generator does not look like a slow server.
 
-    Linux records them for UDP and TCP; elsewhere, the time of reading counts.
+    Linux records them for UDP and TCP; on other systems, the time of reading counts.
     """
     if sys.platform == "linux":
         connection.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)

@@ -159,7 +159,7 @@ class Worker:
         return watchers if elapsed >= ramp else int(watchers * elapsed / ramp) + 1
 
     def _post_due(self, begin: float) -> None:
-        """Posts what is due, if the server has answered the last body; else waits, and records since when."""
+        """Posts due events if the server has answered the last body; otherwise waits, and records since when."""
         share, now = self._share, time.time()
         due = share.due(now - begin)
         at = begin + share.due_at(self._posted)

@@ -1,4 +1,4 @@
-"""Shows a watch on a terminal: a progress bar that moves between updates, and everything else that is known."""
+"""Shows a watch on a terminal: a progress bar that moves between updates, and the session's other state."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Screen:
     Arguments:
         reactor: the clock, also for frames.
         console: the terminal.
-        feed: what is known at the start.
+        feed: the state at the start.
     """
 
     def __init__(self, reactor: IReactorTime, console: Console, feed: WatchedSession) -> None:

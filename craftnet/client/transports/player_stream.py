@@ -55,7 +55,7 @@ class Lines(Protocol):
             self.transport.loseConnection()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """The end, of whatever kind."""
+        """The stream has ended."""
         if not self.ended.called:
             self.ended.callback(None)
 
@@ -89,7 +89,7 @@ class PlayerStream:
         await deferLater(self._reactor, otherwise)
 
     async def _read_stream(self, known: Collection[UUID]) -> bool:
-        """Reads until another session shows; False when the stream ended before."""
+        """Reads until a new session appears; False if the stream ended first."""
         headers = Headers({"Authorization": [f"Bearer {await self._token()}"], "Accept": ["text/event-stream"]})
         asked = self._client.get(self._url, headers=headers, unbuffered=True, timeout=ANSWER_TIMEOUT)
         response = await asked

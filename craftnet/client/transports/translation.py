@@ -1,4 +1,4 @@
-"""Translates what arrives over UDP into what the WebSocket would say: states become the contract's messages. Pure."""
+"""Translates states that arrive over UDP into the contract's WebSocket messages. Pure."""
 
 from __future__ import annotations
 

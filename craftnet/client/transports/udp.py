@@ -92,7 +92,7 @@ ANSWER_TIMEOUT = 3.0
 
 
 class UdpSubscription(NamedTuple):
-    """Where a session is delivered: the connection, the index, and the bearer token that authorises it."""
+    """The place of a session: its connection, its index, and the bearer token that authorises it."""
 
     socket: UdpSocket
     session_index: int
@@ -318,7 +318,7 @@ class _UdpLink:
         return socket
 
     def _failed(self, failure: Failure) -> None:
-        """An unexpected failure of `place`. The watch goes on over another transport, even after a bug."""
+        """Handles an unexpected failure of `place`; the watch continues over another transport, even after a bug."""
         if not failure.check(*_EXPECTED):
             self._log.failure("watching over UDP failed", failure)
         if self._listener is None:
@@ -344,7 +344,7 @@ class SharedUdpTransport:
         self._session_id = session_id
 
     def link(self, resume: Position | None = None) -> ILink:
-        """See `ITransport`. A new connection starts with the full state, whatever the watch's position."""
+        """See `ITransport`. A new connection starts with the full state, regardless of the watch's position."""
         return _UdpLink(self._connections, self._session_id)
 
 

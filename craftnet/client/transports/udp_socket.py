@@ -98,7 +98,7 @@ class UdpSocket(DatagramProtocol):
         self._expected.discard(session_id)
 
     def watch(self, index: int, session_id: UUID, player_id: UUID, listener: ILinkListener) -> None:
-        """Delivers the session with the server's `index` to this listener, starting with what is already known."""
+        """Delivers the session with the server's `index` to this listener, starting with the state received so far."""
         self._expected.discard(session_id)
         self._watched[session_id] = _Watched(index, listener, Translation(session_id, player_id))
         output = self._connection.watch(index, session_id)
@@ -140,7 +140,7 @@ class UdpSocket(DatagramProtocol):
         self._perform(self._connection.close())
 
     def _look_at_route(self) -> None:
-        """Tells the state machine when the local address changed, for instance because Wi-Fi was left."""
+        """Notifies the state machine of a change of the local address, for instance from Wi-Fi to mobile data."""
         local = self._from(self._servers[self._connection.server])
         if local is None:
             return

@@ -1,4 +1,4 @@
-"""Watches a session over WebSocket: an Autobahn shell. The meaning of messages and endings is decided elsewhere."""
+"""Watches a session over WebSocket: an Autobahn shell. Other modules interpret messages and endings."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The API documents: OpenAPI, AsyncAPI and a page, made of the routing table and the message types. Pure."""
+"""The API documents: OpenAPI, AsyncAPI and a page, generated from the routing table and message types. Pure."""

@@ -116,7 +116,7 @@ def _query(parameters: Sequence[Parameter], schemas: Schemas) -> Document:
 
 
 def _operation(each: Described, channel: Channel, action: str, messages: Sequence[Message]) -> tuple[str, Document]:
-    """The key and the operation. What opens a feed sends under the name that it has in OpenAPI."""
+    """The key and the operation. An operation that opens a feed has the same name as in OpenAPI."""
     first = "send" if channel.sends else "receive"
     name = each.operation.id if action == first else f"{each.operation.id}{action.capitalize()}"
     where = f"#/channels/{channel.name}"

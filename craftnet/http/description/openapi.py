@@ -25,7 +25,7 @@ Document = dict[str, Any]
 
 
 class Route(Struct, frozen=True):
-    """What of an entry of the routing table the documents depend on.
+    """The part of an entry of the routing table on which the documents depend.
 
     Attributes:
         limited: whether one address may only ask so often.
@@ -118,7 +118,7 @@ def openapi(routes: Routes, version: str, bases: Sequence[str]) -> Document:
         paths.setdefault(each.path, {})[each.method.lower()] = _operation(each, schemas)
     failures = {phrase(status): _answer(answer, schemas) for status, answer in FAILURES.items()}
     failures["Error"] = _answer(OTHER_FAILURE, schemas)
-    for each in operations:  # the messages of feeds, which no answer may contain, are of use to generators as well.
+    for each in operations:  # the messages of feeds are in no answer, but generators need them, too.
         channel = each.operation.channel
         for message in () if channel is None else (*channel.sends, *channel.receives):
             schemas.of(message.kind)

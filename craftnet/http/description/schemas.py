@@ -34,7 +34,7 @@ _INT32 = range(-(2**31), 2**31)
 
 @cache
 def attribute_texts(cls: type) -> dict[str, str]:
-    """The docstring below each attribute of a class, those of its bases included; none without source code."""
+    """The docstrings below the attributes of a class and its bases; empty without source code."""
     found: dict[str, str] = {}
     for base in reversed(cls.__mro__):
         if not base.__module__.startswith("craftnet") or base.__qualname__ not in _classes(base.__module__):
@@ -59,15 +59,15 @@ def _classes(module: str) -> dict[str, ast.ClassDef]:
 
 @cache
 def _type_info(kind: Any) -> types.Type:
-    """Kept, because msgspec evaluates all annotations of a struct and of what it contains each time."""
+    """Cached, because msgspec evaluates all annotations of a struct and of its members each time."""
     return types.type_info(kind)
 
 
 class Schemas:
-    """Makes schemas of types, and collects those of structs and enums, which the others refer to.
+    """Derives schemas from types, and collects those of structs and enums, to which other schemas refer.
 
     Arguments:
-        nullable: the structs that only requests have: what may be left out of them may also be null.
+        nullable: the structs that occur only in requests; their optional fields may be null.
 
     Attributes:
         components: the named schemas.
@@ -78,7 +78,7 @@ class Schemas:
         self.components: dict[str, Schema] = {}
 
     def of(self, kind: Any) -> Schema:
-        """The schema of a type: one that msgspec knows, or one of `craftnet.http.operations`."""
+        """The schema of a type that msgspec supports, or of a type of `craftnet.http.operations`."""
         if isinstance(kind, OneOf):
             return {"oneOf": [self.of(each) for each in kind.kinds]}
         if isinstance(kind, Named):
@@ -111,7 +111,7 @@ class Schemas:
                 return _scalar(kind)
 
     def _element(self, kind: types.Type) -> Schema:
-        """The schema of what an array or object contains, which cannot be left out, but may be null."""
+        """The schema of the elements of an array or object, which cannot be missing but may be null."""
         schema = self._of(kind)
         return self._or_null(schema) if isinstance(kind, types.UnionType) and kind.includes_none else schema
 
@@ -216,7 +216,7 @@ def _enum(cls: type[Enum]) -> Schema:
 
 
 def _default(field: types.Field) -> Schema:
-    """What a field has when it is left out, where that says more than that it is not there."""
+    """The default of an optional field, if it has one other than being absent."""
     if field.default_factory is not NODEFAULT:
         made = field.default_factory()
         return {} if isinstance(made, dict) else {"default": msgspec.to_builtins(made)}

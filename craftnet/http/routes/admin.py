@@ -1,4 +1,4 @@
-"""`/admin` and everything below it: what administrators see, and what operators do."""
+"""`/admin` and all routes below it: the administrators' view and the operators' actions."""
 
 from __future__ import annotations
 
@@ -48,11 +48,11 @@ Reasoned = TypeVar("Reasoned", ActionRequest, AdminRevocation)
 
 
 _SENT = (
-    (AdminHello, "What the token may do: the first message."),
+    (AdminHello, "The rights of the token: the first message."),
     (SeriesMessage, "The last 15 minutes."),
-    (OverviewMessage, "What every node does now."),
+    (OverviewMessage, "The present figures of every node."),
     (ViewMessage, "A view that the client subscribed to."),
-    (TraceMessage, "What happened to a traced session."),
+    (TraceMessage, "Entries of a traced session."),
     (AdminError, "A request was refused."),
 )
 _RECEIVED = (
@@ -62,7 +62,7 @@ _RECEIVED = (
 )
 
 _LIMIT = Parameter("limit", Annotated[int, Meta(ge=1, le=MAX_LIMIT)], "Maximum number of rows.")
-_CURSOR = Parameter("cursor", str, "Where the page begins: the `next` of another page.")
+_CURSOR = Parameter("cursor", str, "The start of the page: the `next` of another page.")
 _SEARCH = Parameter("search", str, "A UUID, or its first digits: of a session, a player or a recipe.")
 _STATION = Parameter("station_type", Station, "The kind of station.")
 
@@ -81,7 +81,7 @@ class AdminView(GuardedEndpoint[Asked]):
     """A route that shows something.
 
     Arguments:
-        read: what a request asks for; raises BadRequest.
+        read: parses the request; raises BadRequest.
         view: the answer.
     """
 
@@ -106,9 +106,9 @@ class AdminView(GuardedEndpoint[Asked]):
 
 
 class AdminHome(GuardedEndpoint[None]):
-    """`/admin`: what this token may do."""
+    """`/admin`: the rights of this token."""
 
-    operations = by_method(GET=_shows("adminInfo", "What this token may do", AdminInfo))
+    operations = by_method(GET=_shows("adminInfo", "The rights of this token", AdminInfo))
 
     def __init__(self, admission: Authorization, operations: Operations) -> None:
         super().__init__(admission)
@@ -135,7 +135,7 @@ class AdminFeedInfo(GuardedEndpoint[None]):
             channel=Channel(
                 "admin",
                 "ws",
-                "What every node does, once a second, and what a client subscribes to.",
+                "The figures of every node, once a second, and the views to which a client subscribes.",
                 sends=tuple(Message(kind, summary) for kind, summary in _SENT),
                 receives=tuple(Message(kind, summary) for kind, summary in _RECEIVED),
             ),
@@ -152,7 +152,7 @@ class AdminFeedInfo(GuardedEndpoint[None]):
 
 
 class AdminAction(GuardedEndpoint[Reasoned], Generic[Reasoned]):
-    """A route that does something, which the audit log keeps, whatever comes of it."""
+    """A route of an action, which the audit log records whether it succeeds or not."""
 
     methods = ("POST",)
     accepts = frozenset({JSON})
@@ -172,11 +172,11 @@ class AdminAction(GuardedEndpoint[Reasoned], Generic[Reasoned]):
         """Does it; raises Refusal."""
 
     def target(self, call: Call, asked: Reasoned) -> str:
-        """What it concerns, for the audit log; a player is named by `player` alone, who may be erased there."""
+        """The object of the action, for the audit log; only `player` names a player, so that the log can erase it."""
         return next(iter(call.parameters.values()), "")
 
     def player(self, asked: Reasoned) -> UUID | None:
-        """The player whom it concerns, for the audit log."""
+        """The player whom the action concerns, for the audit log."""
         return None
 
     async def decide(self, call: Call, principal: Principal, asked: Reasoned) -> Response:
@@ -264,7 +264,7 @@ class Reload(Disconnect):
     operations = by_method(POST=_does("adminReload", "Makes a node read changed files again", ActionRequest))
 
     async def act(self, call: Call, principal: Principal, asked: ActionRequest) -> ActionResult:
-        """Makes it read changed files."""
+        """Makes the node read changed files."""
         return await self._operations.reload_node(call.parameters["node"])
 
 
@@ -313,7 +313,9 @@ def _view_routes(view: Callable[..., Endpoint], views: Views) -> dict[str, Endpo
         return (await views.overview())[0]
 
     return {
-        "/admin/overview": view(_shows("adminOverview", "What every node does now", Overview), _nothing, overview),
+        "/admin/overview": view(
+            _shows("adminOverview", "The present figures of every node", Overview), _nothing, overview
+        ),
         "/admin/series": view(
             _shows("adminSeries", "The last 15 minutes", OverviewSeries), _nothing, lambda _: views.series()
         ),

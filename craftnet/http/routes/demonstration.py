@@ -1,4 +1,4 @@
-"""`/demo`: the player's view of a simulated authority, and what it asks that authority."""
+"""`/demo`: the player's view of a simulated authority, and its requests to that authority."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class _OfAPlayer(GuardedEndpoint[UUID]):
 
 
 class DemonstrationCrafts(_OfAPlayer):
-    """`/demo/players/{player_id}`: recipes and materials by name, which the game itself would know."""
+    """`/demo/players/{player_id}`: recipes and materials by name, which a real game has itself."""
 
     operations = by_method(
         GET=ApiOperation(
             "demonstrationCrafts",
-            "What a simulated player crafts and waits for",
+            "The present craft and queue of a simulated player",
             Tag.FEEDS,
             {200: Answer("The crafts.", PlayerCrafts)},
             "With `--backend workshop`, for the page `/demo/`.",
@@ -40,7 +40,7 @@ class DemonstrationCrafts(_OfAPlayer):
     )
 
     async def decide(self, call: Call, principal: Principal, asked: UUID) -> Response:
-        """What the player crafts and waits for."""
+        """The player's present craft and queue."""
         check_may_observe(principal, asked)
         return json_response(PlayerCrafts(crafts=tuple(self._showcase.describe(asked))))
 
@@ -66,7 +66,7 @@ class DemonstrationJump(_OfAPlayer):
 
 
 def demonstration_routes(admission: Authorization, showcase: IDemonstration | None) -> Mapping[str, Endpoint]:
-    """What the page asks; nothing without a simulated authority."""
+    """The endpoints for the page's requests; none without a simulated authority."""
     if showcase is None:
         return {}
     return {

@@ -1,4 +1,4 @@
-"""`/openapi.json`, `/asyncapi.json` and `/docs`: what the routes and messages are, for programs and people."""
+"""`/openapi.json`, `/asyncapi.json` and `/docs`: describe routes and messages to programs and people."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class ApiPage(_Document):
 
 
 def with_documents(endpoints: Mapping[str, Endpoint], version: str, bases: BasePaths) -> dict[str, Endpoint]:
-    """The endpoints, by path, and those of their documents, which describe these routes as well.
+    """The endpoints by path, and the endpoints of the documents, which describe these routes as well.
 
     Arguments:
         version: of the service.
@@ -100,7 +100,7 @@ def with_documents(endpoints: Mapping[str, Endpoint], version: str, bases: BaseP
     return whole
 
 
-@lru_cache(maxsize=2)  # in a process every site has the same routes; making the documents takes tens of milliseconds.
+@lru_cache(maxsize=2)  # all sites of a process have the same routes; generating takes tens of milliseconds.
 def _render(version: str, bases: tuple[str, ...], routes: Routes) -> RenderedDocuments:
     for_programs, for_feeds = openapi(routes, version, bases), asyncapi(routes, version, bases)
     return RenderedDocuments(

@@ -43,7 +43,7 @@ class Events(GuardedEndpoint[Batch]):
             "publishEvents",
             "Publishes the authority's events",
             Tag.AUTHORITY,
-            {202: Answer("What became of each event.", EventsResponse)},
+            {202: Answer("The outcomes of the events.", EventsResponse)},
             "Needs the scope `crafting:publish`. The body is one event, an array of events, or one event a line; gzip"
             " is accepted. An event whose `event_id` was accepted before is a duplicate and changes nothing; one that"
             " is rejected does not affect its neighbours. Unknown fields are ignored.",

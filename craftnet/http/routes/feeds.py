@@ -83,7 +83,7 @@ _OWNER = Parameter("player_id", UUID, "The owner of the session.", required=True
 _RESUME = Parameter(
     "resume",
     Annotated[str, Meta(pattern=f"^{POSITION_PATTERN}$")],
-    "The position of the last message that the client has: what it missed follows, or the whole state.",
+    "The position of the client's last message: the missed changes follow, or the full state.",
 )
 _RESUMES = Parameter(
     "resume",
@@ -98,7 +98,7 @@ _HEARTBEAT = Parameter(
     Annotated[int, Meta(ge=HEARTBEATS[0], le=HEARTBEATS[1])],
     "Seconds of silence after which the server sends a message without data.",
 )
-_SERVICES = Parameter("services", list[Service], "The services to report on; all of them when none is named.")
+_SERVICES = Parameter("services", list[Service], "The services to report on; all services if none is named.")
 _LAST_EVENT = Parameter("Last-Event-ID", str, "The position to resume at, as browsers send it.", "header")
 
 _SWITCHING = Answer(

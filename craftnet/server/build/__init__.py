@@ -62,8 +62,8 @@ def build(
     """Builds the service that `settings` describe; nothing listens yet.
 
     Arguments:
-        reactor: IReactorTime, IReactorUDP, and whatever the HTTP endpoint and the back ends need.
-        reread: returns the settings as the file and the environment have them now; None: they never change.
+        reactor: IReactorTime, IReactorUDP, and the interfaces that the HTTP endpoint and the back ends need.
+        reread: returns the present settings of the file and the environment; None if they never change.
 
     Raises:
         ConfigurationError: the settings are invalid.
@@ -150,7 +150,7 @@ def _hub(base: Base) -> Hub:
 def _measurements(
     base: Base, transports: Transports, half_open: HalfOpenConnections, listener: Listener
 ) -> Iterator[IService]:
-    """What is measured at intervals, and whenever the collector runs."""
+    """The services that measure at intervals, and at each garbage collection."""
     yield SessionCounter(base.state.sources.sessions, base.metrics, base.reactor)
     yield build_process_metrics(base, transports, half_open, listener)
     yield GcTuner(base.reactor, paused=base.metrics.gc_paused)

@@ -1,4 +1,4 @@
-"""Builds what decides about tokens: authorisation, revocation, and the key log of development."""
+"""Builds authorisation, revocation, and the key log for development."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def build_enforcement(
 
 
 def build_key_log(access: AuthSetup, addresses: Addresses, environ: Mapping[str, str]) -> KeyLog | None:
-    """Where the keys of UDP connections are written: for development, and on loopback, alone."""
+    """The file for the keys of UDP connections, for development on loopback only."""
     path = environ.get(KEYLOG_VARIABLE)
     if not path:
         return None

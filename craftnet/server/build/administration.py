@@ -1,4 +1,4 @@
-"""Builds what administrators see and operators do: the admin API, its feed, and the port that it may have alone."""
+"""Builds the admin API, its feed, and its separate port."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from craftnet.server.options.option import Declaration
 from craftnet.server.options.table import OPTIONS
 
 MASKED = "***"
-"""What is shown of a secret."""
+"""Replaces a secret in answers."""
 
 
 class Administration(Struct, frozen=True):
@@ -46,7 +46,7 @@ class Administration(Struct, frozen=True):
         routes, pages: its endpoints, and the page that uses them, by path.
         own_port: whether they are on a port of their own.
         services: run with the server.
-        operations: what operators do.
+        operations: the operators' actions.
     """
 
     routes: Mapping[str, Endpoint]
@@ -107,7 +107,7 @@ def build_administration(
 
 
 def _bus(base: Base) -> INodeBus | None:
-    """What carries messages between nodes, or workers; None when this process is alone."""
+    """The bus for messages between nodes or workers; None if this process is the only one."""
     for carrier in (base.state.backend, base.state.division):
         bus = getattr(carrier, "node_bus", None)
         if bus is not None:

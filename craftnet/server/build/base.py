@@ -1,4 +1,4 @@
-"""Builds what every part needs: the state, its back ends, the metrics."""
+"""Builds the base of all other parts: the state, its back ends, the metrics."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from craftnet.server.worker_parts import WorkerParts, build_worker_parts
 
 
 class State(Struct, frozen=True):
-    """Where sessions, queues and materials are kept, and which other processes share them.
+    """The back ends that keep sessions, queues and materials, and the processes that share them.
 
     Attributes:
         backend: the back end of --backend.
         built: every back end in use.
-        cluster: what nodes or workers share about their clients; None when this process is alone.
+        cluster: the data about clients that nodes or workers share; None if this process is the only one.
     """
 
     backend: IBackend
@@ -42,14 +42,14 @@ class State(Struct, frozen=True):
 
 
 class Base(Struct, frozen=True):
-    """What every part is built on.
+    """The base of all other parts.
 
     Attributes:
-        reactor: IReactorTime, IReactorUDP, and whatever the HTTP endpoint and the back ends need.
+        reactor: IReactorTime, IReactorUDP, and the interfaces that the HTTP endpoint and the back ends need.
         bases: the base paths that may precede every route.
-        security: takes security events, and has the newest.
+        security: receives security events, and keeps the newest.
         tracing: traces events and requests; None: off.
-        reloader: parts whose options can change tell it how.
+        reloader: parts whose options can change register with it.
     """
 
     settings: Settings
@@ -64,7 +64,7 @@ class Base(Struct, frozen=True):
 
     @property
     def tracer(self) -> Any:
-        """The tracer; None when nothing is traced."""
+        """The tracer; None if tracing is off."""
         return None if self.tracing is None else self.tracing.tracer
 
 

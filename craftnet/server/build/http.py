@@ -39,7 +39,7 @@ def build_http_routes(
     forwarding: Forwarding,
     admin: Administration | None,
 ) -> HttpSite:
-    """The HTTP interface, which other workers may use as well."""
+    """The HTTP interface, which other workers may use, too."""
     settings, state = base.settings, base.state
     ingest = Ingest(state.division.events, base.metrics, base.tracer)
     for made in state.built:
@@ -75,7 +75,7 @@ def build_http_routes(
 
 
 def build_metrics_listener(base: Base) -> Listener | None:
-    """Opens the port that serves /metrics alone; None where that of HTTP and WebSocket serves it.
+    """Opens the separate port for /metrics; None if the port of HTTP and WebSocket serves it.
 
     Raises:
         ConfigurationError: the endpoint is invalid.
@@ -92,7 +92,7 @@ def build_metrics_listener(base: Base) -> Listener | None:
 def build_admin_listener(
     base: Base, access: AuthSetup, feeds: FeedConnections, forwarding: Forwarding, admin: Administration | None
 ) -> Listener | None:
-    """Opens the port of the admin API; None where it has none of its own.
+    """Opens the separate port of the admin API; None if it has none.
 
     Raises:
         ConfigurationError: the endpoint is invalid.

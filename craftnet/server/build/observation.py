@@ -1,4 +1,4 @@
-"""Builds what watches the service and speaks about it: health checks, the start-up text."""
+"""Builds the audit log, health checks, metrics of the process, and the start-up message."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from craftnet.server.startup_message import DASHBOARD, PLAYERS_VIEW, Announcer, 
 
 
 def build_audit_log(base: Base, environ: Mapping[str, str]) -> AuditLog | None:
-    """Writes security events to a file; None without --audit.
+    """Builds the audit log of security events; None without --audit.
 
     Raises:
         ConfigurationError: an option of the audit log is invalid, or its key or the players' keys are unusable.
@@ -105,7 +105,7 @@ def build_announcer(
     metrics: Listener | None,
     admin: Administration | None,
 ) -> Announcer:
-    """Tells the operator, once everything listens, what is served where."""
+    """Builds the start-up message, which lists what the service serves once every port is open."""
     pages = [PLAYERS_VIEW] if admin is None or admin.own_port else [DASHBOARD, PLAYERS_VIEW]
 
     def served() -> list[str]:

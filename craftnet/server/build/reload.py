@@ -20,7 +20,7 @@ from craftnet.server.settings import Settings
 
 
 def connect_limits(reloader: Reloader, guard: HandshakeGuard) -> None:
-    """Lets every limit, and the sites whose pages may connect, change."""
+    """Makes all limits and the admitted origins reloadable."""
 
     def apply(settings: Settings) -> None:
         raise_open_files_limit(settings.limits.connections)

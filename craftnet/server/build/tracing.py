@@ -20,7 +20,7 @@ from craftnet.server.settings import Settings
 
 
 class Tracing(Struct, frozen=True):
-    """What traces.
+    """The tracer and its exporter.
 
     Attributes:
         tracer: a `craftnet.observe.tracing.tracer.Tracer`; its module needs OpenTelemetry.
@@ -32,7 +32,7 @@ class Tracing(Struct, frozen=True):
 
 
 def build_tracing(settings: Settings, reactor: Any, metrics: Metrics) -> Tracing:
-    """The tracing that --otlp wants.
+    """Builds tracing to the collector of --otlp.
 
     Raises:
         ConfigurationError: OpenTelemetry is not installed, or --otlp is no URL.

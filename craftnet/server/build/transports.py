@@ -1,4 +1,4 @@
-"""Builds what reaches players: addresses, WebSocket, event streams, UDP, and notifications."""
+"""Builds the transports to players: addresses, WebSocket, event streams, UDP, and notifications."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from craftnet.server.settings import Settings
 
 
 class Addresses(Struct, frozen=True):
-    """Where the service listens, and the addresses that clients receive.
+    """The addresses on which the service listens, and those that clients receive.
 
     Attributes:
         http: the endpoint of HTTP and WebSocket.
@@ -47,7 +47,7 @@ class Addresses(Struct, frozen=True):
 
 
 def build_addresses(settings: Settings, access: AuthSetup) -> Addresses:
-    """Where to listen. Each worker has a UDP port of its own, counted from that of --udp."""
+    """Determines the addresses. Worker number i has the UDP port of --udp plus i."""
     http = http_endpoint(settings.http, settings.port, loopback_only=access.loopback_only, reason=access.reason)
     udp = udp_address(settings.udp, loopback_only=access.loopback_only, reason=access.reason)
     public_udp = None if settings.public_udp is None else parse_public(settings.public_udp)
@@ -129,7 +129,7 @@ def build_udp_service(base: Base, addresses: Addresses, hub: Hub, key_log: KeyLo
 
 
 def build_notifications(base: Base, transports: Transports, environ: Mapping[str, str]) -> tuple[IService, ...]:
-    """The services of --notify; none without it.
+    """The services of --notify; an empty tuple without it.
 
     Raises:
         ConfigurationError: the option or its secret is invalid.

@@ -23,10 +23,10 @@ def check_workers(settings: Settings, reactor: Any, environ: Mapping[str, str]) 
     """Checks that the service that `settings` describe can run as several processes.
 
     Returns:
-        Whether each of them keeps the state of some of the players, which is lost with it.
+        Whether each process keeps the state of some of the players, which is lost when that process ends.
 
     Raises:
-        ConfigurationError: it cannot; the text says why.
+        ConfigurationError: it cannot; the text gives the reason.
     """
     access = access_from_option(settings.auth, environ, reactor)
     if access.loopback_only:

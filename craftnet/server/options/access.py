@@ -1,4 +1,4 @@
-"""The options of the groups Access and Administration: who may do what."""
+"""The options of the groups Access and Administration: tokens, origins, the dashboard, notifications."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from craftnet.server.options.option import Option
 
 @dataclass(frozen=True, kw_only=True)
 class AccessOptions:
-    """Who may do what."""
+    """Authorisation of clients."""
 
     auth: Annotated[
         str | None,
@@ -51,15 +51,15 @@ class AdministrationOptions:
     dashboard_http: Annotated[
         str | None,
         Option(
-            "Endpoint for the dashboard and the admin API alone, such as tcp:9099:interface=127.0.0.1; the port of "
-            "--http then has none of it",
+            "Separate endpoint for the dashboard and the admin API, such as tcp:9099:interface=127.0.0.1; the port of "
+            "--http then does not serve them",
             default="the port of --http",
         ),
     ] = None
     notify: Annotated[
         str | None,
         Option(
-            "Where players without a connection are notified of free stations and the ends of crafts: "
+            "Webhook for notifications of players without a connection, about free stations and the ends of crafts: "
             "webhook:url=https://…, with the secret that signs requests in CRAFTNET_WEBHOOK_SECRET",
             default="nowhere",
         ),

@@ -11,7 +11,7 @@ from craftnet.server.options.option import Option
 
 @dataclass(frozen=True, kw_only=True)
 class AddressOptions:
-    """Where the service listens, and the addresses that clients receive."""
+    """The addresses on which the service listens, and those that clients receive."""
 
     http: Annotated[
         str | None,

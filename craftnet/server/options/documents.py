@@ -14,7 +14,7 @@ from craftnet.server.options.resolution import Effective
 from craftnet.server.options.table import GROUPS, OPTIONS
 
 MASK = "***"
-"""What is shown in place of a secret."""
+"""Replaces a secret in output."""
 
 WIDTH = 100
 """Characters of a line of a document."""
@@ -32,7 +32,7 @@ def masked(text: str) -> str:
 
 
 def toml_value(value: Any) -> str:
-    """A value as TOML writes it; an empty text for none."""
+    """A value in TOML's syntax; an empty string for None."""
     match value:
         case None:
             return '""'
@@ -53,7 +53,7 @@ def written(values: Mapping[str, Any]) -> str:
 
 
 def shown(effective: Effective) -> str:
-    """The effective configuration as a TOML file: each value, and where it comes from. Secrets are masked."""
+    """The effective configuration as a TOML file: each value with its origin. Secrets are masked."""
     lines = []
     for group in GROUPS:
         if not group.declarations:
@@ -110,7 +110,7 @@ def schema() -> dict[str, Any]:
 
 
 def _property(declared: Declaration) -> Iterator[tuple[str, Any]]:
-    """What the schema says about one option."""
+    """The schema of one option."""
     option = declared.option
     yield "description", declared.described()
     texts: dict[str, Any] = {"type": "array", "items": {"type": "string"}}

@@ -1,4 +1,4 @@
-"""The options of the groups Health and Observation: what the service says about itself."""
+"""The options of the groups Health and Observation: checks, metrics, logs, the audit log, traces."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from craftnet.server.options.option import Option
 
 @dataclass(frozen=True, kw_only=True)
 class HealthOptions:
-    """What is checked, and how often."""
+    """The checks of other services, and their interval."""
 
     crafting_service: Annotated[
-        str | None, Option("URL that answers 2xx when crafting-service is well", default="not checked")
+        str | None, Option("URL that answers 2xx when crafting-service is healthy", default="not checked")
     ] = None
     real_time_combat: Annotated[
-        str | None, Option("URL that answers 2xx when real-time-combat is well", default="not checked")
+        str | None, Option("URL that answers 2xx when real-time-combat is healthy", default="not checked")
     ] = None
     health_interval: Annotated[
         float,
@@ -32,7 +32,7 @@ class HealthOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class ObservationOptions:
-    """What the service says about itself: metrics, logs, the audit, traces."""
+    """Metrics, logs, the audit log, and traces."""
 
     audit: Annotated[
         str | None,
@@ -45,7 +45,7 @@ class ObservationOptions:
     audit_key: Annotated[
         str | None,
         Option(
-            "File with the key of the audit log, readable by its owner alone; craftnet audit create-key makes one",
+            "File with the key of the audit log, readable by its owner alone; craftnet audit create-key creates one",
             default="the key itself is in $CRAFTNET_AUDIT_SECRET",
         ),
     ] = None
@@ -82,7 +82,7 @@ class ObservationOptions:
     metrics: Annotated[
         str | None,
         Option(
-            "Endpoint that serves /metrics, and nothing else, such as tcp:9090; the endpoint of --http then does not",
+            "Separate endpoint for /metrics, such as tcp:9090; the endpoint of --http then does not serve /metrics",
             default="/metrics is served by the endpoint of --http",
         ),
     ] = None
@@ -93,8 +93,8 @@ class ObservationOptions:
     log_levels: Annotated[
         tuple[str, ...],
         Option(
-            "Least level of what is logged, LEVEL or LOGGER=LEVEL, such as craftnet.feeds=debug; several are separated "
-            "by commas. Levels are debug, info, warn, error, critical",
+            "Minimum level of logged events, LEVEL or LOGGER=LEVEL, such as craftnet.feeds=debug; several are "
+            "separated by commas. Levels are debug, info, warn, error, critical",
             name="log-level",
             default="info",
             separator=",",

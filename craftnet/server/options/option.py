@@ -27,17 +27,17 @@ LIST = tuple[str, ...]
 
 
 class Option(Struct, frozen=True):
-    """What an operator may set.
+    """The declaration of an option that an operator may set.
 
     Attributes:
-        help: what it means, without a full stop at the end; units of numbers included.
+        help: the meaning, with units of numbers, without a full stop at the end.
         name: as after `--`; empty: the name of the field, with hyphens.
-        default: the default in words, where the value is None or does not show it.
-        unit: of a number, such as "seconds" or "bytes".
+        default: the default in words, if the value is None or does not show it.
+        unit: the unit of a number, such as "seconds" or "bytes".
         least, most: the bounds of a number, inclusive.
         choices: the texts that are accepted; empty: any.
-        separator: what separates several texts in one; empty: each is given on its own.
-        reload: whether a running server takes a new value over.
+        separator: separates several values in one text; empty if each value is given separately.
+        reload: whether a reload changes the value in a running server.
         secret: whether the value must not be shown.
         in_file: whether a configuration file may give it.
     """
@@ -62,12 +62,12 @@ class Members(Struct, frozen=True):
 
 
 class Declaration(Struct, frozen=True):
-    """An option of the table, with all that its field says.
+    """An option of the table, with the facts from its field.
 
     Attributes:
         path: the attribute of `Settings`, such as ("limits", "connections").
         kind: int, float, str, bool, `LIST` or `Networks`.
-        default: the value where none is given.
+        default: the value if none is given.
     """
 
     name: str
@@ -98,7 +98,7 @@ class Declaration(Struct, frozen=True):
 
     @property
     def range(self) -> str:
-        """What a value must be, as a sentence; empty where any is accepted."""
+        """The condition on a value, as a sentence; empty if any value is accepted."""
         option = self.option
         if option.choices:
             return f"It must be one of: {', '.join(option.choices)}."
@@ -114,10 +114,10 @@ class Declaration(Struct, frozen=True):
         return f"{text}. {self.range}" if self.range else f"{text}."
 
     def number(self, text: str) -> float:
-        """The number that `text` says.
+        """Parses a number.
 
         Raises:
-            ValueError: it is none, or out of range.
+            ValueError: the text is no number, or the number is out of range.
         """
         try:
             value = self.kind(text)
@@ -126,10 +126,10 @@ class Declaration(Struct, frozen=True):
         return self._in_range(value)
 
     def parse(self, text: str) -> Any:
-        """The value that `text` says.
+        """Parses a value from text.
 
         Raises:
-            ValueError: it says none that the option accepts.
+            ValueError: the option does not accept the value.
         """
         if self.is_number:
             return self.number(text)
@@ -149,10 +149,10 @@ class Declaration(Struct, frozen=True):
         return tuple(part for part in text.split(separator) if part) if separator else (text,)
 
     def of_toml(self, value: object) -> Any:
-        """The value that a TOML value says.
+        """Converts a value from TOML.
 
         Raises:
-            ValueError: it is of another type, or none that the option accepts.
+            ValueError: the value has another type, or the option does not accept it.
         """
         match value:
             case bool() if self.is_flag:

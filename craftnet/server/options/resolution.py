@@ -1,4 +1,4 @@
-"""Where every option has its value from: the command line, the environment, a file, or its default. Pure."""
+"""Resolves the value of every option from the command line, the environment, a file, or its default. Pure."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ OTHER_VARIABLES = {
     *("CRAFTNET_KEYLOG", "CRAFTNET_WORKER", "CRAFTNET_SUPERVISOR", "CRAFTNET_LIVENESS", "CRAFTNET_LINKS"),
     *("CRAFTNET_FIGURES", "CRAFTNET_CONFIG_SNAPSHOT"),
 }
-"""Environment variables that are no options: secrets, and what a supervisor gives its workers."""
+"""Environment variables that are not options: secrets, and those that a supervisor sets for its workers."""
 
 SERVICE_LINK = re.compile(r".*_(SERVICE_(HOST|PORT.*)|PORT(_\d+_(TCP|UDP).*)?)")
 """The variables that Kubernetes sets for each of its services, which may be called craftnet."""
 
 
 class OptionValue(Struct, frozen=True):
-    """The value of an option, and where it comes from."""
+    """The value of an option, and its origin."""
 
     value: Any
     origin: str
@@ -51,7 +51,7 @@ class Effective(Struct, frozen=True):
 
     Attributes:
         options: by name.
-        warnings: what is probably a mistake and has no effect.
+        warnings: probable mistakes, which have no effect.
     """
 
     options: Mapping[str, OptionValue]
@@ -62,10 +62,10 @@ class Effective(Struct, frozen=True):
 
 
 def resolve(given: Mapping[str, Any], environ: Mapping[str, str], file: ConfigurationFile | None = None) -> Effective:
-    """The value of every option: of the command line, else of the environment, else of the file, else the default.
+    """The value of every option. The command line takes precedence, then the environment, the file, and the default.
 
     Arguments:
-        given: by the name of the option, what the command line gives: texts, or numbers; None: nothing.
+        given: the values from the command line by option name, as texts or numbers; None if an option is not given.
 
     Raises:
         ConfigurationError: values are invalid, or the file has unknown keys; the text names all of them.
@@ -95,7 +95,7 @@ def closest(name: str) -> Declaration | None:
 def _first(
     declared: Declaration, given: Any, variable: str | None, in_file: OptionValue | None, problems: list[str]
 ) -> OptionValue:
-    """The value of one option; what is wrong with it is appended to `problems`."""
+    """The value of one option; appends a text to `problems` if it is invalid."""
     for text, origin, words in (
         (given, COMMAND_LINE, f"--{declared.name}"),
         (variable or None, declared.variable, declared.variable),  # an empty variable counts as unset.
@@ -135,14 +135,14 @@ def _read_file(file: ConfigurationFile, problems: list[str]) -> Mapping[str, Opt
 
 
 def _line(text: str, key: str) -> str:
-    """`, line 3` for a key at the start of a line; empty where it is written in another way."""
+    """`, line 3` for a key at the start of a line; empty for other spellings of a key."""
     at = re.search(rf"^[ \t]*[\"']?{re.escape(key)}[\"']?[ \t]*=", text, re.MULTILINE)
     at = at or re.search(rf"^[ \t]*\[\[?[ \t]*{re.escape(key)}\b", text, re.MULTILINE)
     return "" if at is None else f", line {text.count(chr(10), 0, at.start()) + 1}"
 
 
 def _unknown_variables(environ: Mapping[str, str]) -> Iterator[str]:
-    """A warning for each variable that looks like an option and is none."""
+    """Yields a warning for each variable that looks like an option and is not one."""
     known = OTHER_VARIABLES | {declared.variable for declared in OPTIONS.values()}
     for variable in sorted(environ):
         if variable.startswith(VARIABLE_PREFIX) and variable not in known and not SERVICE_LINK.fullmatch(variable):

@@ -1,4 +1,4 @@
-"""The options of the groups State, Processes and Configuration: what the service is made of."""
+"""The options of the groups State, Processes and Configuration."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from craftnet.server.options.option import Option
 
 @dataclass(frozen=True, kw_only=True)
 class StateOptions:
-    """Where sessions, queues and materials are kept."""
+    """The back ends that keep sessions, queues and materials."""
 
     backend: Annotated[
         str,
-        Option("Where sessions, queues and materials are kept, NAME:key=value:…; see --help-backends"),
+        Option("Back end that keeps sessions, queues and materials, NAME:key=value:…; see --help-backends"),
     ] = "memory"
     sessions: Annotated[str | None, Option("Another back end for sessions", default="that of --backend")] = None
     queues: Annotated[str | None, Option("Another back end for queues", default="that of --backend")] = None
@@ -52,7 +52,7 @@ class ProcessOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class ConfigurationOptions:
-    """Where options come from."""
+    """The source of options."""
 
     config: Annotated[
         str | None,

@@ -36,8 +36,8 @@ from craftnet.contract.events import Event, SessionPause, SessionResume, Session
 from craftnet.contract.routes import BasePaths, FeedRoutes
 from craftnet.feeds.hub import Hub
 from craftnet.feeds.subscriptions import Subscriptions
-from craftnet.http.connection.channel import HttpSite
 from craftnet.http.connection.half_open import HalfOpenConnections
+from craftnet.http.connection.http_site import HttpSite
 from craftnet.http.connection.sniffer import SnifferFactory
 from craftnet.http.resource import Router, RouteTable
 from craftnet.http.routes.site import IDLE_TIMEOUT

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from craftnet.contract.routes import BasePaths
 from craftnet.feeds.ingest import EventApplier
-from craftnet.http.connection.channel import HttpSite
+from craftnet.http.connection.http_site import HttpSite
 from craftnet.http.connection.worker_forwarding import CallForwarding, ConnectionForwarding
 from craftnet.interfaces import ICluster
 from craftnet.providers.inspection import INodeBus

@@ -24,9 +24,10 @@ from zope.interface import implementer
 
 from craftnet.contract.traces import request_ids
 from craftnet.errors import Refusal
-from craftnet.http.connection.channel import HttpConnection, HttpSite
+from craftnet.http.connection.channel import HttpConnection
 from craftnet.http.connection.half_open import HalfOpenConnections
 from craftnet.http.connection.handover import IAdmittingProtocol, hand_over
+from craftnet.http.connection.http_site import HttpSite
 from craftnet.http.connection.worker_forwarding import ConnectionForwarding
 from craftnet.http.exchange import CONTINUE_RESPONSE
 from craftnet.http.request_head import HEAD_LIMIT, Head, HeadReader
@@ -127,7 +128,7 @@ class HttpFactory(ServerFactory):
 
     def buildProtocol(self, addr: IAddress | None) -> HttpConnection:  # type: ignore[override]  # any IProtocol will do.
         """The protocol of a new connection."""
-        return self._site.connection(self._half_open)
+        return HttpConnection(self._site, self._half_open)
 
 
 @implementer(IProtocolNegotiationFactory)
@@ -200,7 +201,7 @@ class SnifferFactory(ServerFactory):
         """
         factory = self._factory(head)
         if factory is None:
-            channel = self._site.connection(self.half_open, self)
+            channel = HttpConnection(self._site, self.half_open, self)
             hand_over(transport, channel)
             channel.begin(head, rest)
             return

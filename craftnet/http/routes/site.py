@@ -15,7 +15,7 @@ from craftnet.contract.routes import BasePaths
 from craftnet.crafting.progress import Tolerance
 from craftnet.feeds.ingest import Ingest
 from craftnet.feeds.subscriptions import Subscriptions
-from craftnet.http.connection.channel import HttpSite
+from craftnet.http.connection.http_site import HttpSite
 from craftnet.http.cross_origin import CrossOrigin
 from craftnet.http.exchange import AddressCheck, Call, Endpoint, Response
 from craftnet.http.resource import Router, RouteTable

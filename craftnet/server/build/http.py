@@ -8,8 +8,8 @@ from craftnet.access.revocation.enforcement import Enforcement
 from craftnet.contract.routes import FeedRoutes
 from craftnet.errors import ConfigurationError
 from craftnet.feeds.ingest import Ingest
-from craftnet.http.connection.channel import HttpSite
 from craftnet.http.connection.half_open import HalfOpenConnections
+from craftnet.http.connection.http_site import HttpSite
 from craftnet.http.connection.sniffer import HttpFactory, SnifferFactory
 from craftnet.http.cross_origin import CrossOrigin
 from craftnet.http.resource import Router, RouteTable

@@ -21,7 +21,7 @@ from twisted.trial.unittest import TestCase
 from twisted.web.client import Agent, HTTPConnectionPool
 
 from craftnet.contract.routes import BasePaths
-from craftnet.http.connection.channel import HttpSite
+from craftnet.http.connection.http_site import HttpSite
 from craftnet.http.exchange import Call, Endpoint, Response
 from craftnet.http.resource import Router, RouteTable
 from craftnet.observe.metrics.registry import Metrics

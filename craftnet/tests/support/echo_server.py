@@ -19,8 +19,8 @@ from craftnet.clocks import IClock, steady
 from craftnet.contract.routes import BasePaths
 from craftnet.feeds.hub import Hub
 from craftnet.feeds.subscriptions import Subscription, Subscriptions
-from craftnet.http.connection.channel import HttpSite
 from craftnet.http.connection.half_open import HalfOpenConnections
+from craftnet.http.connection.http_site import HttpSite
 from craftnet.http.connection.sniffer import SnifferFactory
 from craftnet.http.resource import Router, RouteTable
 from craftnet.interfaces import ISubscriber

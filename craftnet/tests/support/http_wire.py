@@ -14,9 +14,9 @@ from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from craftnet.http.connection.channel import HttpSite
 from craftnet.http.connection.half_open import HalfOpenConnections
 from craftnet.http.connection.handover import IHandshakeProtocol
+from craftnet.http.connection.http_site import HttpSite
 from craftnet.http.connection.sniffer import SnifferFactory, StreamFactory
 from craftnet.http.request_head import Head
 from craftnet.limits.client_address import NO_NETWORKS, Networks

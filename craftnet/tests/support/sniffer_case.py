@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from craftnet.access.authorization import Authorization
 from craftnet.access.principal import Principal
 from craftnet.contract.routes import BasePaths
-from craftnet.http.connection.channel import HttpSite
+from craftnet.http.connection.http_site import HttpSite
 from craftnet.http.connection.lingering_close import LingeringClose
 from craftnet.http.exchange import Call, Endpoint, GuardedEndpoint, Response
 from craftnet.http.resource import Router, RouteTable

@@ -9,8 +9,8 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.contract.routes import BasePaths
-from craftnet.http.connection.channel import HttpSite
 from craftnet.http.connection.half_open import OldestFirst
+from craftnet.http.connection.http_site import HttpSite
 from craftnet.http.exchange import Call, Endpoint, Response
 from craftnet.http.resource import Router, RouteTable
 from craftnet.limits.client_address import Networks

@@ -2,42 +2,32 @@
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Mapping
 from functools import lru_cache
-from hashlib import blake2b
 
 import msgspec
 from msgspec import Struct
 
 from craftnet.contract.routes import BasePaths
+from craftnet.http.coded_response import CodedResponse
 from craftnet.http.description.asyncapi import asyncapi
 from craftnet.http.description.openapi import Routes, openapi, routes_of
 from craftnet.http.description.page import POLICY, page
 from craftnet.http.exchange import JSON, Call, Endpoint, Response
-from craftnet.http.negotiation import accepts_gzip, matches
 from craftnet.http.operations import Answer, ApiOperation, HeaderField, Tag, Text, by_method
 
 HTML = "text/html; charset=utf-8"
 
-_CACHING = {"Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
-"""A cache may keep them, and asks each time whether they are still the same."""
-
-
-class RenderedDocument(Struct, frozen=True):
-    """A document as it is sent. Each coding has an entity tag of its own, as strong ones must."""
-
-    plain: Response
-    packed: Response
-    etags: frozenset[str]
+_CACHING = {"Cache-Control": "no-cache"}
+"""A cache may keep a document, and asks each time whether it has changed."""
 
 
 class RenderedDocuments(Struct, frozen=True):
-    """All three."""
+    """The responses with the three documents."""
 
-    openapi: RenderedDocument
-    asyncapi: RenderedDocument
-    page: RenderedDocument
+    openapi: CodedResponse
+    asyncapi: CodedResponse
+    page: CodedResponse
 
 
 class _Document(Endpoint):
@@ -46,16 +36,12 @@ class _Document(Endpoint):
     reads = ("If-None-Match",)
 
     def __init__(self) -> None:
-        self.document: RenderedDocument | None = None
+        self.document: CodedResponse | None = None
 
     async def respond(self, call: Call) -> Response:
         """The document, or 304."""
-        document = self.document
-        assert document is not None, "`with_documents` sets it"
-        response = document.packed if accepts_gzip(call.header("Accept-Encoding")) else document.plain
-        if matches(call.header("If-None-Match"), document.etags):
-            return Response(304, headers={**_CACHING, "ETag": response.headers["ETag"]})
-        return response
+        assert self.document is not None, "`with_documents` sets it"
+        return self.document.answer(call)
 
 
 def _operation(name: str, summary: str, media_type: str) -> ApiOperation:
@@ -114,12 +100,5 @@ def _render(version: str, bases: tuple[str, ...], routes: Routes) -> RenderedDoc
     )
 
 
-def _rendered(body: bytes, media_type: str, headers: Mapping[str, str] = {}) -> RenderedDocument:  # read.
-    digest = blake2b(body, digest_size=12).hexdigest()
-    plain, packed = f'"{digest}"', f'"{digest}-gzip"'
-    fields = {**_CACHING, **headers}
-    return RenderedDocument(
-        Response(200, body, {**fields, "ETag": plain}, media_type),
-        Response(200, gzip.compress(body, mtime=0), {**fields, "ETag": packed, "Content-Encoding": "gzip"}, media_type),
-        frozenset({plain, packed}),
-    )
+def _rendered(body: bytes, media_type: str, headers: Mapping[str, str] = {}) -> CodedResponse:  # read.
+    return CodedResponse.of(Response(200, body, {**_CACHING, **headers}, media_type))

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Callable
-from hashlib import blake2b
 from typing import ClassVar
 
-from msgspec import Struct
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from craftnet.clocks import Moment
 from craftnet.contract.http_bodies import HealthBatchRequest, HealthBatchResponse
 from craftnet.contract.messages import HealthResponse, HealthStatus, Natural, Service, rfc3339, to_json
 from craftnet.errors import SHUTTING_DOWN, Unavailable
+from craftnet.http.coded_response import CodedResponse
 from craftnet.http.exchange import JSON, AddressCheck, Call, Endpoint, Response, json_response
-from craftnet.http.negotiation import accepts_gzip, matches
 from craftnet.http.operations import FAILURES, Answer, ApiOperation, Body, HeaderField, Tag, Text, by_method
 from craftnet.observe.health.monitor import Monitor
 from craftnet.observe.health.report import Unready, health_batch
@@ -23,15 +20,6 @@ from craftnet.observe.metrics.registry import Metrics
 
 MAX_AGE = 30
 """Seconds for which a report may be cached."""
-
-
-class Rendition(Struct, frozen=True):
-    """A report as it is sent. Each coding has an entity tag of its own, as strong ones must."""
-
-    report: HealthResponse
-    plain: Response
-    packed: Response
-    etags: frozenset[str]
 
 
 _CACHING = (
@@ -63,19 +51,14 @@ class Health(Endpoint):
     def __init__(self, monitor: Monitor, limit: AddressCheck | None = None) -> None:
         self._monitor = monitor
         self.limit = limit
-        self._rendition: Rendition | None = None
+        self._answered: tuple[HealthResponse, CodedResponse] | None = None
 
     async def respond(self, call: Call) -> Response:
         """The newest report, or 304; 503 when it is critical."""
         report = self._monitor.reports[Service.CRAFTING_NETWORK]
-        if self._rendition is None or self._rendition.report is not report:
-            self._rendition = _render(report)
-        rendition = self._rendition
-        response = rendition.packed if accepts_gzip(call.header("Accept-Encoding")) else rendition.plain
-        if response.status == 200 and matches(call.header("If-None-Match"), rendition.etags):
-            kept = {name: response.headers[name] for name in ("Cache-Control", "ETag", "Vary")}
-            return Response(304, headers=kept)
-        return response
+        if self._answered is None or self._answered[0] is not report:
+            self._answered = report, _response(report)
+        return self._answered[1].answer(call)
 
 
 class HealthBatch(Endpoint):
@@ -182,19 +165,10 @@ class Live(Endpoint):
         return json_response(HealthResponse(status=HealthStatus.OK, timestamp=rfc3339(self._wall())))
 
 
-def _render(report: HealthResponse) -> Rendition:
-    body = to_json(report)
-    digest = blake2b(body, digest_size=12).hexdigest()
-    plain, packed = f'"{digest}"', f'"{digest}-gzip"'
+def _response(report: HealthResponse) -> CodedResponse:
     status = 503 if report.status is HealthStatus.CRITICAL else 200
     kept = "no-store" if status == 503 else f"public, max-age={MAX_AGE}"
-    caching = {"Cache-Control": kept, "Vary": "Accept-Encoding"}
-    return Rendition(
-        report,
-        Response(status, body, {**caching, "ETag": plain}),
-        Response(status, gzip.compress(body, mtime=0), {**caching, "ETag": packed, "Content-Encoding": "gzip"}),
-        frozenset({plain, packed}),
-    )
+    return CodedResponse.of(Response(status, to_json(report), {"Cache-Control": kept}))
 
 
 class MetricsText(Endpoint):

@@ -19,11 +19,12 @@ from craftnet.errors import ConfigurationError
 from craftnet.interfaces import IBackend, IBackendFactory, ICluster, IEventConsumer, IHealthChecks, ITraced
 from craftnet.providers.inspection import IStoredAccess
 from craftnet.providers.redis.aggregates import MATERIALS, QUEUES, SESSIONS
-from craftnet.providers.redis.change_reader import BLOCK_SECONDS, ChangeReader
+from craftnet.providers.redis.change_reader import ChangeReader
 from craftnet.providers.redis.connection import RedisConnection, RedisCredentials
 from craftnet.providers.redis.connection_slots import LEASE_SECONDS, RedisConnectionSlots
 from craftnet.providers.redis.endpoints import MasterWatch, SentinelEndpoint, endpoint
 from craftnet.providers.redis.event_stream import EventStreamConsumer
+from craftnet.providers.redis.interruptible_read import BLOCK_SECONDS
 from craftnet.providers.redis.key_names import KeyNames
 from craftnet.providers.redis.node_bus import RedisNodeBus
 from craftnet.providers.redis.player_index import PlayerIndex

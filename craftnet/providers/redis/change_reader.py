@@ -1,4 +1,4 @@
-"""Reads the streams of changes for which this node has watchers, and passes the changes on."""
+"""Reads the streams of changes for which this node has watchers, and delivers the changes to topics."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ from uuid import UUID, uuid4
 
 import msgspec
 from twisted.application.service import Service
-from twisted.internet.defer import CancelledError, Deferred, TimeoutError
-from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.defer import CancelledError, TimeoutError
 from twisted.internet.task import LoopingCall, deferLater
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 from craftnet.errors import Unavailable
 from craftnet.providers.redis import scripts
 from craftnet.providers.redis.connection import RedisConnection, Unanswered, Unreadable, Value
+from craftnet.providers.redis.interruptible_read import BLOCK_SECONDS, InterruptibleRead
 from craftnet.providers.redis.key_names import PARTITIONS, KeyNames, partition_of
 from craftnet.providers.redis.lag import CATCH_UP_TIMEOUT, Lag
 from craftnet.providers.redis.player_index import PlayerIndex
@@ -27,35 +26,28 @@ from craftnet.providers.redis.stream_positions import StreamPosition, StreamPosi
 from craftnet.providers.redis.topics import Topics
 from craftnet.runtime.deferreds import RestartedTask, Waiters, gathered
 
-BLOCK_SECONDS = 5.0
-"""Seconds for which Redis holds a blocking read without changes. A dead connection shows after them."""
-
-CHANGES_PER_READ = 100
-"""Changes of each stream that one read returns, so that the reactor gets its turn."""
-
 PRUNE_INTERVAL = 1.0
 """Seconds after which partitions without watchers are dropped."""
 
 CHECK_INTERVAL = 1.0
-"""Seconds between checks whether this node keeps up, and whether the blocking read covers the right streams: another
-connection may have changed that."""
+"""Seconds between checks whether this node keeps up, and whether the blocking read covers the right streams."""
 
 RETRY_DELAY = 0.2
-"""Seconds until Redis is asked again."""
+"""Seconds from a failure to the next attempt."""
 
 STATES_PER_READ = 200
-"""States that are read at once after a reconnection."""
+"""Maximum number of states in one read after a reconnection."""
 
 AnyTopics = Topics[Any, Any, Any]
 AnyStore = Store[Any, Any, Any]
 
 
 class ChangeReader(Service):
-    """The only reader of a node.
+    """The reader of a node; each node has one.
 
     Arguments:
-        blocking: a connection that nothing else uses, whose timeout is longer than `BLOCK_SECONDS`.
-        asking: the connection for everything else.
+        blocking: the connection for `InterruptibleRead`, which nothing else uses.
+        asking: the connection for all other commands.
         watched: the topics of every kind, each with its store.
         players: receives the starts of sessions.
 
@@ -86,14 +78,11 @@ class ChangeReader(Service):
         # The partitions that the present blocking read covers, and those by the names of their streams.
         self._asked: frozenset[int] = frozenset()
         self._streams: dict[Value, int] = {}
-        self._generation = 0
-        self._client: int | None = None
         self._pruned = 0.0
         self._reading = RestartedTask(
-            self._read_on, "reading changes from Redis", RETRY_DELAY, reactor, self._forget_client
+            self._read_on, "reading changes from Redis", RETRY_DELAY, reactor, self._failed_to_read
         )
-        self._interrupting = False
-        self._again: IDelayedCall | None = None
+        self._read = InterruptibleRead(blocking, asking, self._is_outdated, reactor)
         self._looking = LoopingCall(self._look)
         self._looking.clock = reactor
         self._data_set: str | None = None
@@ -109,7 +98,7 @@ class ChangeReader(Service):
     def startService(self) -> None:
         """Starts reading."""
         super().startService()
-        self._interrupting = False
+        self._read.start()
         self._looking.start(CHECK_INTERVAL, now=False)
         self._reading.start()
 
@@ -118,15 +107,14 @@ class ChangeReader(Service):
         super().stopService()
         self._looking.stop()
         self._reading.stop()
-        if self._again is not None and self._again.active():
-            self._again.cancel()
+        self._read.stop()
         self.lag.stop()
         self._settling.cancel()
 
     def follow(self, key: UUID, position: StreamPosition) -> None:
         """Reads the partition of `key` from `position` on, unless it is already read."""
         self._positions.follow(partition_of(key), position)
-        self._interrupt()
+        self._read.interrupt_if_outdated()
 
     async def follow_all(self) -> None:
         """Reads every partition from its end on; raises as `settled` does."""
@@ -134,7 +122,7 @@ class ChangeReader(Service):
         _, ends = await self._ends(range(PARTITIONS))
         for partition, end in ends.items():
             self._positions.follow(partition, end)
-        self._interrupt()
+        self._read.interrupt_if_outdated()
 
     async def look(self, store: AnyStore, key: UUID) -> StoredState[Any]:
         """The state of a thing in Redis, in the present epoch; raises as `Store.look` does."""
@@ -176,44 +164,28 @@ class ChangeReader(Service):
     def _unsettle(self) -> None:
         """Requires everything to be compared again."""
         self._compared = None
-        self._interrupt()
+        self._read.interrupt_if_outdated()
 
     def connections(self) -> tuple[int, int]:
         """The present connections."""
         return self._blocking.generation, self._asking.generation
 
     def _look(self) -> None:
-        self._interrupt()
+        self._read.interrupt_if_outdated()
         self.lag.look()
 
-    def _interrupt(self) -> None:
-        """Makes Redis answer the blocking read, if it should cover more by now."""
-        idle = self._asked >= self._positions.partitions and self.is_settled and not self._positions.gaps
-        if self._client is None or self._interrupting or idle:
-            return
-        self._interrupting = True
-        asked = Deferred.fromCoroutine(self._asking.ask("CLIENT", "UNBLOCK", self._client))
-        asked.addBoth(self._interrupted)
+    def _is_outdated(self) -> bool:
+        """Whether the blocking read must cover other streams by now."""
+        covered = self._asked >= self._positions.partitions
+        return not (covered and self.is_settled) or bool(self._positions.gaps)
 
-    def _interrupted(self, answer: int | Failure) -> None:
-        """Redis may not have held the read yet, or it should cover more since: checks again."""
-        if self.running:
-            self._again = self._reactor.callLater(0.01, self._look_again)
-        if isinstance(answer, Failure):
-            answer.trap(Unavailable)
-
-    def _look_again(self) -> None:
-        self._interrupting = False
-        self._interrupt()
-
-    def _forget_client(self) -> None:
-        self._client = None
+    def _failed_to_read(self) -> None:
+        self._read.interrupt_by(None)
 
     async def _read_on(self) -> None:
         while self.running:
-            await self._blocking.connected()
             # Another connection may lead to another server: then everything is compared again.
-            self._generation = self._blocking.generation
+            await self._read.connected()
             try:
                 await self._catch_up()
                 while self.running and self.is_settled:
@@ -221,15 +193,15 @@ class ChangeReader(Service):
                     await self._mend()
                     self.lag.read()
             except Unavailable as error:
-                self._client = None
+                self._read.interrupt_by(None)
                 if isinstance(error, Unanswered):
                     self.lag.unanswered()
                 await deferLater(self._reactor, RETRY_DELAY)
 
     async def _catch_up(self) -> None:
         """After a connection or a loss: reads what the streams still have, then compares with what they have lost."""
-        client = await self._blocking.ask("CLIENT", "ID", generation=self._generation)
-        connections = self._generation, self._asking.generation
+        client = await self._read.ask_client()
+        connections = self._read.generation, self._asking.generation
         data_set = await ask_data_set(self._asking, self._keys)
         if self._begun_again and data_set == self._data_set:
             arguments = (data_set, uuid4().hex)
@@ -251,9 +223,10 @@ class ChangeReader(Service):
         await self._players.compare()
         if self._begun_again or await ask_data_set(self._asking, self._keys) != data_set:
             return  # something was lost meanwhile.
-        await self._read((self._keys.nothing,), (b"$",), None)  # Redis answers this connection.
+        await self._read.read((self._keys.nothing,), (b"$",), None)  # Redis answers this connection.
         self._data_set, self.epoch, self._common = data_set, epoch, True
-        self._compared, self._client = connections, client
+        self._compared = connections
+        self._read.interrupt_by(client)
         if not self.is_settled:
             return  # a connection was lost meanwhile, and the next may lead to another server.
         self._settling.release(None)
@@ -351,9 +324,9 @@ class ChangeReader(Service):
             self._streams = {self._keys.changes(each).encode(): each for each in sorted(self._asked)}
         if not (streams := self._streams):
             # A read is needed, so that it can be interrupted, and a dead connection shows.
-            await self._read((self._keys.nothing,), (b"$",), wait)
+            await self._read.read((self._keys.nothing,), (b"$",), wait)
             return set()
-        answer = await self._read(streams, [self._positions.entry(each) for each in streams.values()], wait)
+        answer = await self._read.read(streams, [self._positions.entry(each) for each in streams.values()], wait)
         read = {streams[name]: entries for name, entries in answer or ()}
         for partition, entries in read.items():
             for name, values in entries:
@@ -374,11 +347,6 @@ class ChangeReader(Service):
             self._pruned = now
             wanted = {partition_of(key) for topics, _ in self._watched for key in topics.watched()}
             self._positions.keep(set(range(PARTITIONS)) if self._players else wanted)
-
-    async def _read(self, names: Iterable[Value], positions: Iterable[bytes], wait: float | None) -> Any:
-        blocked: tuple[Value, ...] = () if wait is None else ("BLOCK", round(wait * 1000))
-        question = ("XREAD", "COUNT", CHANGES_PER_READ, *blocked, "STREAMS", *names, *positions)
-        return await self._blocking.ask(*question, generation=self._generation)
 
     def _dispatch(self, fields: Mapping[bytes, bytes], entry: StreamPosition) -> None:
         try:

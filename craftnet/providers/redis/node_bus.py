@@ -14,8 +14,8 @@ from zope.interface import implementer
 
 from craftnet.errors import Unavailable
 from craftnet.providers.inspection import INodeBus
-from craftnet.providers.redis.change_reader import BLOCK_SECONDS
 from craftnet.providers.redis.connection import RedisConnection
+from craftnet.providers.redis.interruptible_read import BLOCK_SECONDS
 from craftnet.providers.redis.key_names import KeyNames
 from craftnet.runtime.deferreds import RestartedTask
 

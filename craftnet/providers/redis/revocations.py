@@ -23,8 +23,8 @@ from craftnet.access.revocation.revocations import Revocation
 from craftnet.errors import TooManyRequests, Unavailable, revocations_full
 from craftnet.interfaces import IRevocationListener, ISharedRevocations
 from craftnet.providers.redis import cluster_scripts as scripts
-from craftnet.providers.redis.change_reader import BLOCK_SECONDS
 from craftnet.providers.redis.connection import RedisConnection, Value
+from craftnet.providers.redis.interruptible_read import BLOCK_SECONDS
 from craftnet.providers.redis.key_names import KeyNames
 from craftnet.providers.redis.server_clock import ServerClock
 from craftnet.runtime.deferreds import RestartedTask, Waiters

@@ -182,7 +182,7 @@ def sniffer(factory: FeedFactory, metrics: Metrics, limits: Limits) -> SnifferFa
 
 
 async def connected(factory: FeedFactory, number: int, client: subprocess.Popen[bytes]) -> None:
-    """Wait until so many connections are open, the last of them another process's."""
+    """Wait until this many connections are open, the last of them another process's."""
     while len(factory.connections.open) < number:
         if client.poll() is not None:
             raise SystemExit("the client ended while it connected")

@@ -232,7 +232,7 @@ def shutting_down(retry_after: int = 1) -> Unavailable:
 
 
 def revocations_full(retry_after: int, limit: int) -> TooManyRequests:
-    """A revocation finds no room until another one is over."""
+    """The list of revocations is full until an entry expires."""
     return TooManyRequests("The list of revocations is full.", retry_after=retry_after, limit=limit)
 
 

@@ -29,7 +29,7 @@ class WantedRight(Struct, frozen=True):
 
     Attributes:
         words: what it is, for people, such as "watch the sessions and queues of player …".
-        check: raises Forbidden where a principal has not got it; None: everybody with a valid token has it.
+        check: raises Forbidden if a principal lacks the right; None: every valid token has it.
         session_id: the session whose owner decides, where only the server knows that.
         authority: whether the crafting authority has it for every session.
     """

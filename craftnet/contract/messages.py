@@ -109,7 +109,7 @@ class MaterialProblem(StrEnum):
     MATERIAL_UNAVAILABLE = "material_unavailable"
     """Nothing is available."""
     MATERIAL_RESTORED = "material_restored"
-    """The problem reported before is over."""
+    """The problem that was reported before is resolved."""
 
 
 class ChangeType(StrEnum):

@@ -195,7 +195,7 @@ def queue_update(change: QueueChange, now: Moment, accepted: float | None = None
 
 
 def session_return(session_id: UUID, recovered: bool, now: Moment, at: Position) -> Update:
-    """Tells a returning watcher of a session whether what it missed follows, or the whole state. It has no data."""
+    """Whether the changes that a returning watcher of a session missed follow, or the full state. It has no data."""
     return Update(None, (_crafting_message("queue_status", session_id, now, at, recovered=recovered),), at=at)
 
 

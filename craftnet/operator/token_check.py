@@ -47,7 +47,7 @@ exit codes:
   0  a server would accept the token, and it allows what was asked for
   1  a server would refuse it: 401, or 403 where a right is missing
   2  wrong usage, or there is no token
-  3  that cannot be told now: the keys, or the revocations, cannot be read
+  3  unknown: the keys or the revocations cannot be read now
 
 examples:
   craftnet token check token.jwt --config /etc/craftnet/craftnet.toml
@@ -132,7 +132,7 @@ def _check_checkable(settings: Settings, environ: Mapping[str, str]) -> None:
     if settings.auth is None and not environ.get(SECRET_VARIABLE):
         raise ConfigurationError(
             f"this configuration has neither --auth nor {SECRET_VARIABLE}: a server with it makes a secret at its "
-            "start, which nobody else knows"
+            "start, which no other process has"
         )
 
 
@@ -210,7 +210,7 @@ def report(examination: TokenExamination) -> str:
         case 200:
             lines.append("accepted")
         case 503:
-            lines.append("cannot be told now: 503" + (f" {examination.answer}" if examination.answer else ""))
+            lines.append("unknown now: 503" + (f" {examination.answer}" if examination.answer else ""))
         case status:
             lines.append(f"refused: {status} {examination.answer}")
     return "\n".join(lines)

@@ -59,8 +59,8 @@ class TokenExamination(Struct, frozen=True):
     """All aspects, and what a server answers.
 
     Attributes:
-        status: 200 for an accepted token, 401 for an invalid one, 403 where a right is missing, 503 where that cannot
-            be told.
+        status: 200 for an accepted token, 401 for an invalid one, 403 where a right is missing, 503 if that cannot be
+            decided.
         answer: the text of the server's answer; empty for 200.
     """
 

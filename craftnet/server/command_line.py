@@ -116,7 +116,7 @@ class Options(UsageOptions):
         raise SystemExit(0)
 
     def postOptions(self) -> None:
-        """Tells twistd how to log. `makeService` reports what makes no sense."""
+        """Configures twistd's log. `makeService` reports invalid combinations."""
         if self.parent is not None:
             with suppress(ConfigurationError):
                 effective = self.effective(os.environ)

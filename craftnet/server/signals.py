@@ -19,14 +19,14 @@ from typing import Any, Protocol
 from twisted.internet.error import ReactorNotRunning
 
 HURRY = signal.SIGUSR2
-"""Tells a stopping worker not to wait for its watchers."""
+"""The signal on which a stopping worker does not wait for its watchers."""
 
 RELOAD = signal.SIGHUP
-"""Tells a server to reload."""
+"""The signal on which a server reloads."""
 
 
 ROTATE = signal.SIGUSR1
-"""Tells a server to go on in new files: those of logs."""
+"""The signal on which a server continues in new log files."""
 
 
 class Controlled(Protocol):

@@ -239,7 +239,7 @@ class Supervisor(ProcessMonitor):
         protocol.processEnded = ended  # type: ignore[method-assign]  # nothing else says which process has ended.
 
     def hurry(self) -> None:
-        """Tells the stopping workers not to wait for their watchers."""
+        """Signals the stopping workers not to wait for their watchers."""
         for name in self.protocols:
             self._signal(name, HURRY)
 
@@ -256,7 +256,7 @@ class Supervisor(ProcessMonitor):
                 self._signal(name, RELOAD)
 
     def rotate(self) -> None:
-        """Tells the workers to rotate their audit logs; starting ones open new files anyway."""
+        """Signals the workers to rotate their audit logs; starting workers open new files anyway."""
         for name in self.protocols:
             if self._liveness[name].heard:
                 self._signal(name, ROTATE)

@@ -1,7 +1,7 @@
 """The pseudonyms of players in audit logs: each has a key of its own, and erasing a player destroys that key.
 
 A pseudonym is an HMAC of the player's id under the player's key. With the key, the entries of a player can be found;
-without it, nobody can tell whose they are, although every entry remains and the chains stay whole.
+without it, the entries cannot be attributed to the player, although every entry remains and the chains stay whole.
 
 The keys are in an SQLite database that several processes share.
 """

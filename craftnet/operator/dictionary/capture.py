@@ -59,7 +59,7 @@ class Capture:
         self.messages = 0
 
     async def run(self, seconds: float, progress: Callable[[int, int], None]) -> Ending | None:
-        """Samples for so many seconds; returns why the server refused, if it did.
+        """Samples for this many seconds; returns the reason if the server refused.
 
         Arguments:
             progress: called now and then with the numbers of players and of messages.

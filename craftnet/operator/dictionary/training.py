@@ -63,7 +63,7 @@ def train(
         ConfigurationError: the builder is not installed, or finds nothing in common.
     """
     try:
-        import zstandard  # whoever trains installs it; a server does not need it.
+        import zstandard  # only training needs it; a server does not.
     except ImportError:
         raise ConfigurationError("zstandard is not installed: pip install 'craftnet[dictionary]'") from None
     divide = len(messages) * 4 // 5

@@ -76,7 +76,7 @@ MaterialsUpdate = Struct(
     Terminated,
 )
 
-# --- The UDP protocol: what everybody can read ----------------------------------------------------------------------
+# --- The UDP protocol: the fields in clear --------------------------------------------------------------------------
 
 DATAGRAM_VERSION = 1
 

@@ -11,7 +11,7 @@ from craftnet.errors import ConfigurationError
 from craftnet.runtime.addresses import HostPort, parse_port, parse_public
 
 PASSWORD_VARIABLE = "CRAFTNET_REDIS_PASSWORD"
-"""The environment variable with the password: a command line is readable by everybody on the machine."""
+"""The environment variable with the password: any user of the machine can read a command line."""
 
 SENTINEL_PASSWORD_VARIABLE = "CRAFTNET_SENTINEL_PASSWORD"
 """The variable with the password of the sentinels, if they have one."""

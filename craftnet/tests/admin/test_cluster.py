@@ -120,7 +120,7 @@ class RedisTests(NodesTestCase):
         await client.until(left)  # which the other node has said.
 
     async def test_a_node_that_died(self) -> None:
-        """It is shown as silent, and costs nobody more than a second."""
+        """It is shown as silent, and delays an answer by at most a second."""
         one = self.nodes[0].url
         await asked_until(one, "/admin/overview", lambda answer: len(answer["nodes"]) == 2)
         await self.nodes[1].end(signal.SIGKILL)

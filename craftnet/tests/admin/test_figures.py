@@ -22,7 +22,7 @@ STEPS = KEPT_SECONDS // STEP_SECONDS
 
 
 def latencies(*counts: int) -> Buckets:
-    """So many in the first buckets."""
+    """Buckets with these counts in the first of them."""
     rest = [0.0] * (len(LATENCY_BUCKETS) + 1 - len(counts))
     return Buckets(LATENCY_BUCKETS, (*map(float, counts), *rest), 0.0)
 

@@ -19,7 +19,7 @@ STEPS = st.tuples(*[st.integers(0, 3 * WINDOW)] * 3)
 
 
 def moved(versions: Versions, by: tuple[int, ...]) -> Versions:
-    """So many changes later."""
+    """The position after this many changes."""
     return Versions(*(count + step for count, step in zip(astuple(versions), by, strict=True)))
 
 

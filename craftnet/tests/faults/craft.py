@@ -48,7 +48,7 @@ class Authority:
         self.posted = 0
 
     async def post(self, *events: dict[str, Any]) -> bool:
-        """Tell any node, again and again, as an authority must that loses nothing; whether all were accepted."""
+        """Post to any node, repeatedly, as an authority must that loses nothing; whether all were accepted."""
         headers = Headers({"Authorization": [f"Bearer {bearer(None, PUBLISH)}"], "Content-Type": ["application/json"]})
         body = msgspec.json.encode(events)
         while True:

@@ -78,7 +78,7 @@ async def _noticed(world: World, random: Random) -> Sequence[str]:
     if status != 503 or "changes" not in body:
         wrong.append(f"a node that hears of no changes calls itself healthy: {status} {body}")
     if await handshake(world.ports()[last]) != 503:
-        wrong.append("a node that hears of no changes lets somebody in")
+        wrong.append("a node that receives no changes accepts a watcher")
     if (await world.ask(last, "/health/live"))[0] != 200:
         wrong.append("a node that hears of no changes is to be restarted")
     if "are not received" not in world.nodes[last].text:

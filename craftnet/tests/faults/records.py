@@ -122,7 +122,7 @@ def violations(record: Record, *, lossless: bool) -> list[str]:
             terminal += 1
             ended[key] = True
             if terminal > 1:
-                found.append(f"the end was told {terminal} times over one connection: {_line(entry)}")
+                found.append(f"the end was sent {terminal} times over one connection: {_line(entry)}")
         elif progress is not None and ended.get(key):
             found.append(f"the craft goes on after its end: {_line(entry)}")
         if material is not None and "required_quantity" in material:

@@ -112,7 +112,7 @@ class Round:
         if drawn < 0.15:
             await craft.end()
             await sleep(POLL_INTERVAL)
-            # A player who has received the end where all is well must not receive less elsewhere.
+            # A player who has received the end over one connection must not receive less over another.
             for player in craft.players:
                 if player.record.ended:
                     player.hop(len(self._world.nodes) - 1)
@@ -142,7 +142,7 @@ class Round:
         await self._settled("at the end")
         for player in self._players:
             player.hop()
-        await self._settled("after everybody has come back")
+        await self._settled("after all players have returned")
 
     async def _wait(self, condition: Callable[[], bool]) -> bool:
         """Wait until it holds; whether it does in time."""

@@ -153,4 +153,4 @@ class World:
 
 
 sleep: Callable[[float], Deferred[None]] = partial(deferLater, cast(Any, reactor))
-"""Let so many seconds pass."""
+"""Let this many seconds pass."""

@@ -224,7 +224,7 @@ class WaitingTests(_HubTestCase):
     def test_every_watcher_receives_an_update_each_period(
         self, reports: list[tuple[float, float]], number: int
     ) -> None:
-        """Whenever something is reported, worth telling or not, and whichever turn the session has."""
+        """Whenever the authority reports something, whether it is sent or not, and whichever turn the session has."""
         self.setUp()
         session_id = UUID(int=number)
         self.happen(event(start(session_id, seconds=3600.0)))

@@ -328,7 +328,7 @@ class LingeringTests(_RecoveryTestCase):
         self.assertEqual([self.listening(session_id) for session_id in (SESSION, other)], [0, 1])
 
     def test_a_feed_that_is_over_is_not_kept(self) -> None:
-        """A session that is removed while nobody watches is gone for the next watcher."""
+        """A session that is removed while it has no watcher is gone for the next watcher."""
         client = self.returning()
         client.go()
         self.happen(event(complete(), NOW + 1))

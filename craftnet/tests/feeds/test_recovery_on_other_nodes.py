@@ -70,7 +70,7 @@ class _NodesTestCase(SynchronousTestCase):
         self.happen(event(queued(self.positions[-1]), self.clock.seconds(), session_id=SESSION))
 
     def hear(self, node: int, *numbers: int) -> None:
-        """So many sessions', materials' and queues' changes arrive; by default all."""
+        """This many changes of sessions, materials and queues arrive; by default all."""
         for kind, number in enumerate(numbers or [EVERYTHING] * 3):
             self.nodes[node].hear(kind, number)
 

@@ -96,7 +96,7 @@ class WebhookTests(TestCase):
         return self.metrics.registry.get_sample_value(name, labels) or 0.0
 
     async def test_signed_batches(self) -> None:
-        """What comes together goes out together, at most so many at a time, in order."""
+        """Simultaneous notifications share a request, up to the maximum, in order."""
         for number in range(BATCH + 5):
             self.webhook.add(notice(number))
         await until(lambda: sum(map(len, self.receiver.taken)) == BATCH + 5)

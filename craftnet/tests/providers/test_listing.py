@@ -63,7 +63,7 @@ class MemoryTests(SynchronousTestCase):
         self.assertEqual(self.page("-5", 1), ([], None))
 
     def test_tap(self) -> None:
-        """Shows each event with its outcome, once somebody looks."""
+        """Receives each event with its outcome, once a tap is set."""
         seen: list[tuple[Event, EventOutcome]] = []
         for source in (self.backend.sessions, self.backend.queues):
             self.assertTrue(IEventTap.providedBy(source))

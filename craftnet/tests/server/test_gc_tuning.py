@@ -20,7 +20,7 @@ class Cycle:
 
 
 def cycles(number: int) -> list[Cycle]:
-    """So many, each with more objects that the collector follows."""
+    """Creates this many, each with further objects that the collector follows."""
     return [Cycle() for _ in range(number)]
 
 

@@ -135,7 +135,7 @@ class TableResolver:
         addressTypes: object = None,
         transportSemantics: str = "TCP",
     ) -> IHostResolution:
-        """Tell them."""
+        """Notify the listeners."""
         resolutionReceiver.resolutionBegan(self)
         for host in self.hosts:
             kind = IPv6Address if ":" in host else IPv4Address

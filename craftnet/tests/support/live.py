@@ -96,7 +96,7 @@ class AdvancedClock:
         return call
 
     def advance(self, seconds: float) -> None:
-        """Let so many seconds pass at once: what is due in them is called in the reactor's next turn."""
+        """Let this many seconds pass at once: calls that become due run in the reactor's next turn."""
         self._ahead += seconds
         for call in self._calls:
             if call.active():

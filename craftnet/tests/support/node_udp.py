@@ -51,7 +51,7 @@ class NodeClient:
         self.passed: list[Event] = []
 
     async def read(self) -> Event:
-        """The next event; {} when the process is over."""
+        """The next event; {} when the process has ended."""
         assert self._process.stdout is not None
         line = await in_thread(self._process.stdout.readline)
         event: Event = msgspec.json.decode(line or "{}")

@@ -326,5 +326,5 @@ class NodesTestCase(TestCase):
         return seen, watching
 
     async def publish(self, body: Body, first: int = 0, refused: Callable[[], None] = lambda: None) -> None:
-        """Tell it to one node, or to the other when that one does not take it."""
+        """Post it to one node, or to the other one if that node does not accept it."""
         await insist(lambda attempts: self.nodes[(first + attempts) % 2].url, body, refused)

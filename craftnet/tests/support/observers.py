@@ -59,7 +59,7 @@ class EventRecorder:
         if self.error is not None:
             raise self.error
         assert feed.progress is not None
-        self.events.append(("told", transport, feed.progress.percent))
+        self.events.append(("updated", transport, feed.progress.percent))
 
     def measured(self, transport: str, line: ConnectionQuality) -> None:
         """Keep it."""

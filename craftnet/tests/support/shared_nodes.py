@@ -122,7 +122,7 @@ class _Source:
         return self._cluster.epoch
 
     def hear(self, number: int) -> None:
-        """So many changes of the stream arrive."""
+        """This many changes of the stream arrive."""
         for change in self._stream[self._heard : self._heard + number]:
             self._heard += 1
             version = self._subject.version(self._subject.after(change))
@@ -155,7 +155,7 @@ class _Source:
     def recall(self, key: UUID, version: int) -> Deferred[Sequence[Any]]:
         """As in `IRecallingSource`."""
         if not self._cluster.reachable:
-            return fail(Unavailable("Nobody knows."))
+            return fail(Unavailable("The state is unknown."))
         stream = self._stream[self._cluster.forgotten[self._subject.name] :][-HISTORY_LENGTH:]
         known = {self._subject.version(change.state): change for change in stream}
         known = known if key == self._cluster.keys[self._subject.name] else {}
@@ -204,5 +204,5 @@ class Node:
         cluster.nodes.append(self)
 
     def hear(self, kind: int, number: int) -> None:
-        """So many changes arrive of one kind: 0 sessions, 1 materials, 2 queues."""
+        """This many changes of one kind arrive: 0 sessions, 1 materials, 2 queues."""
         self._each[kind].hear(number)

@@ -43,7 +43,7 @@ class Server:
         return self._started.enter_context(running(*self._options, **self._environment))
 
     def stop(self) -> None:
-        """Kill it: no watcher is told."""
+        """Kill it: no watcher gets a close code."""
         self._started.close()
 
     def close(self) -> None:

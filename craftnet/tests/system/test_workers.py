@@ -40,7 +40,7 @@ BACKEND = '''
 from craftnet.providers.memory.backend import MemoryFactory
 
 class Factory(MemoryFactory):
-    """Memory that says it is shared: enough to run workers that have nothing to tell each other."""
+    """Memory that claims to be shared: enough for workers that exchange nothing."""
     name = "pretended"
     shared = True
 '''

@@ -88,7 +88,7 @@ class FeedSubscriber(ABC):
 
     @abstractmethod
     def close_feed(self, code: CloseCode, reason: str = "") -> None:
-        """Tells the client why its feed ends, and closes."""
+        """Closes the feed with a code that gives the client the reason."""
 
     @abstractmethod
     def close_for(self, code: CloseCode, label: str, reason: str) -> None:

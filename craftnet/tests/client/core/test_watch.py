@@ -201,7 +201,7 @@ class WatchTests(SynchronousTestCase):
         upgrade.open()
         self.assertTrue(self.ws.links[0].stopped)
         upgrade.deliver(progress_update(running(percent=7.0), AT))
-        self.assertEqual(self.recorder.events[-2:], [("told", "ws", 3.0), ("told", "udp", 7.0)])
+        self.assertEqual(self.recorder.events[-2:], [("updated", "ws", 3.0), ("updated", "udp", 7.0)])
         upgrade.end(connection_lost("gone"))
         self.clock.advance(1.0)
         self.assertEqual((len(self.udp.links), len(self.ws.links)), (3, 1))
@@ -255,7 +255,7 @@ class WatchTests(SynchronousTestCase):
                 ("connecting", "ws"),
                 ("waiting", 1.0),
                 ("connecting", "ws"),
-                ("told", "ws", 3.0),
+                ("updated", "ws", 3.0),
             ],
         )
 

@@ -78,7 +78,7 @@ class DeliveriesTests(SynchronousTestCase):
         for turn in range(3, 250):
             self.deliveries.post(0, turn, float(turn))
         self.deliveries.arrive(0, tag(249), 250.0)
-        # Updates whose tag was reused before they arrived cannot be told apart: they stay lost.
+        # Updates whose tag was reused before they arrived cannot be distinguished: they count as lost.
         self.assertEqual((self.deliveries.latencies.count, self.deliveries.pending), (99, 151))
 
 

@@ -14,7 +14,7 @@ from craftnet.tests.support.samples import NOW
 
 
 def at(percent: float, now: float = NOW, *, remaining: float | None = 60.0, status: Status = Status.ACTIVE) -> Progress:
-    """Told at `now`."""
+    """Received at `now`."""
     return Progress(status, percent, now, remaining)
 
 

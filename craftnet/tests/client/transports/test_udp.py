@@ -60,7 +60,7 @@ class Feeds:
         self.left: list[UUID] = []
 
     def subscribe_session(self, session_id: UUID, watcher: ISubscriber) -> Deferred[None]:
-        """Tell it all."""
+        """Deliver all of it."""
         self.script(watcher)
         return succeed(None)
 
@@ -264,8 +264,8 @@ class UdpTests(TestCase):
                 ("connecting", "udp"),
                 ("waiting", 0.0),
                 ("connecting", "ws"),
-                ("told", "ws", 40.0),
-                ("told", "ws", 100.0),
+                ("updated", "ws", 40.0),
+                ("updated", "ws", 100.0),
             ],
         )
         await until(lambda: self.server.close_codes)

@@ -54,7 +54,7 @@ class Watcher:
 
     def updated(self, update: Update) -> None:
         """Keep it."""
-        self.events.append("told" if update.messages else "corrected")
+        self.events.append("updated" if update.messages else "corrected")
         self.updates.append(update)
 
     def measured(self, line: ConnectionQuality) -> None:
@@ -180,9 +180,9 @@ class UdpSocketTests(SynchronousTestCase):
         self.exchange()
         self.exchange()
         self.deliver(running())
-        self.assertEqual((self.watcher.events, self.anchor), (["opened", "told"], NOW))
+        self.assertEqual((self.watcher.events, self.anchor), (["opened", "updated"], NOW))
         self.exchange()  # the server answers the first heartbeat at once.
-        self.assertEqual(self.watcher.events[2:4], ["told", "measured"])
+        self.assertEqual(self.watcher.events[2:4], ["updated", "measured"])
         self.assertAlmostEqual(self.anchor, NOW + AHEAD, places=1)
 
     def test_paused_progress_is_not_delivered_again(self) -> None:
@@ -196,4 +196,4 @@ class UdpSocketTests(SynchronousTestCase):
             self.clock.advance(1.0)
             self.exchange()
             self.arrive(self.lab.endpoint.tick(self.now))
-        self.assertEqual(self.watcher.events, ["opened", "told", "measured"])
+        self.assertEqual(self.watcher.events, ["opened", "updated", "measured"])

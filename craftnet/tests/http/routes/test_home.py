@@ -13,7 +13,7 @@ from craftnet.tests.support.site_case import SiteTestCase
 
 class HomeTests(SiteTestCase):
     def test_page(self) -> None:
-        """For browsers, and for whoever does not prefer JSON; nothing on it comes from elsewhere."""
+        """For browsers, and for clients that do not prefer JSON; it uses no external resource."""
         for accept in (b"", b"Accept: text/html,application/xhtml+xml,*/*;q=0.8\r\n", b"Accept: */*\r\n"):
             for path in ("/", BASE_PATHS[1], "/crafting/"):
                 answer = self.ask(path, fields=accept)

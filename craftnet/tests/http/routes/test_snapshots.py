@@ -15,7 +15,7 @@ class SnapshotTests(SiteTestCase):
     crafting = f"/ws/crafting/{SESSION}?player_id={PLAYER}"
 
     def test_snapshot(self) -> None:
-        """The messages with which the feed would begin, for whoever does not ask for something else than JSON."""
+        """The messages with which the feed would begin, for clients that accept JSON."""
         for fields in (
             b"",
             b"Accept: */*\r\n",
@@ -39,7 +39,7 @@ class SnapshotTests(SiteTestCase):
         self.assertEqual([each.get("recovered") for each in answer.json["messages"]], [True, None])
 
     def test_half_an_upgrade(self) -> None:
-        """A handshake that a proxy took apart is told so, rather than answered with something else."""
+        """A handshake from which a proxy removed a part is refused with the reason."""
         answer = self.ask(self.crafting, fields=b"Upgrade: websocket\r\n", token="player")
         self.assert_error(answer, 426)
 

@@ -76,7 +76,7 @@ class RecorderTests(SynchronousTestCase):
         self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
 
     def test_floods(self) -> None:
-        """The first is recorded at once, and the number of the others when the window is over."""
+        """The first is recorded at once, and the number of the others when the window ends."""
         self.events.subscribe(self.heard.append)
         for _ in range(1000):
             self.events.record(DENIED, address="192.0.2.1")

@@ -169,7 +169,7 @@ class ServiceTests(SynchronousTestCase):
         self.assertEqual([entry.reason for entry in self.entries()][-2:], ["late", ""])
 
     def test_full_disk(self) -> None:
-        """Nobody waits, it is counted and logged once a minute; later a gap is recorded, and the events follow."""
+        """No request waits, it is counted and logged once a minute; later a gap is recorded, and the events follow."""
         self.started()
         self.disk.full = True
         for number in range(MAX_WAITING + 5):

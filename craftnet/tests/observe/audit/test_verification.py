@@ -161,7 +161,7 @@ class VerificationTests(SynchronousTestCase):
         self.assertTrue(self.check(whole + last[:-1]).intact)
 
     def test_declared_unfinished_line(self) -> None:
-        """The next process declares it, with its digest, so that nobody can change it or add another one."""
+        """The next process declares it, with its digest, so that it cannot be changed, and no other can be added."""
         torn = sample()[5][:100]
         kept, previous = b"".join(sample()[:5]), head_of(sample()[4]).mac
         declared, _ = seal(entry(6, previous, SecurityEventType.TORN, digest=digest_of(torn)), KEY)

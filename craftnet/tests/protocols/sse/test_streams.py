@@ -59,7 +59,7 @@ class FeedTests(StreamTestCase):
             stream.wire.hang_up()
 
     def test_http_1_0(self) -> None:
-        """Has no chunks: the stream ends with the connection. nginx asks like this unless it is told otherwise."""
+        """Has no chunks: the stream ends with the connection. nginx uses this version by default."""
         stream = self.stream(CRAFTING, version=b"HTTP/1.0")
         self.assertNotIn("transfer-encoding", stream.fields)
         (message,) = stream.messages()
@@ -187,7 +187,7 @@ class EndTests(StreamTestCase):
         self.assertEqual([each.name for each in other.events()], ["message"])
 
     def test_drained(self) -> None:
-        """Each is told when to come back, in both forms; nobody is admitted meanwhile."""
+        """Each client gets a time to return, in both forms; new clients are refused meanwhile."""
         stream = self.stream(CRAFTING)
         draining = Deferred.fromCoroutine(self.connections.drain(0.0))
         *_, last = stream.events()
@@ -221,7 +221,7 @@ class HeartbeatTests(StreamTestCase):
         self.assertEqual((stream.events(), stream.source.comments), ([], 2))
 
     def test_messages(self) -> None:
-        """For a client that wants to know where the feed is, and is told as a message."""
+        """For a client that needs the position of the feed, which a message contains."""
         stream = self.stream(QUEUE + "?heartbeat=25")
         self.turn(25)
         (event,) = stream.events()

@@ -184,7 +184,7 @@ class UdpTests(CppClientTestCase):
             await client.until("ended", result="stopped")
 
     async def test_key_log(self) -> None:
-        """The keys of both directions, for nobody else to read."""
+        """The keys of both directions, readable by the owner only."""
         await self.post(start_with_materials())
         path = Path(self.mktemp())
         client = self.watch("--transport", "udp", CRAFTNET_KEYLOG=str(path))

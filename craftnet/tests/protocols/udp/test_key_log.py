@@ -40,7 +40,7 @@ class KeyLogTests(SynchronousTestCase):
                 self.assertIn(f"CRAFTNET_UDP_1 deadbeef {sender} {generation} {each['key']} {each['iv']}", lines)
 
     def test_file_is_its_owners_alone(self) -> None:
-        """Even if it was there before, for everybody to read."""
+        """Even if it existed before, readable by all users."""
         path = Path(self.mktemp())
         path.write_text("")
         path.chmod(0o644)

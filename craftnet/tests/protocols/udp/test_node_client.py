@@ -13,7 +13,7 @@ from craftnet.tests.support.udp_relay import RelayedTestCase
 
 
 def start_with_materials(session_id: UUID = SESSION, materials: int = 2) -> Event:
-    """A session's start, with so many materials; the first are iron and copper."""
+    """A session's start, with this many materials; the first are iron and copper."""
     names = [IRON, COPPER, *(UUID(int=number) for number in range(3, materials + 1))][:materials]
     return envelope(
         "crafting.session.start",
@@ -101,7 +101,7 @@ class NodeUdpTests(NodeClientTestCase):
         self.assertEqual((client.passed, await client.end()), ([], 0))
 
     async def until_held(self, client: NodeClient) -> None:
-        """Change the table until the server knows that the client holds one: then it tells the differences."""
+        """Change the table until the server knows that the client holds one: then it sends deltas."""
         for quantity in count(11):
             await self.post(changed(quantity, notifications=[short(quantity)]))
             materials = await client.until("materials")

@@ -147,7 +147,7 @@ class AdmissionTests(SessionsCase):
         self.lab.endpoint.join(ticket, UUID(int=4), NOW + 3600, bearer, NOW)
         self.assertEqual(self.lab.endpoint.revoke(lambda each: each.token_id == "second", NOW), (0, []))
         self.client, peer = self.lab.connect(ticket, address=CLIENT)
-        self.assertEqual(self.carry([], 1.0), [])  # told in the handshake's wake already:
+        self.assertEqual(self.carry([], 1.0), [])  # sent right after the handshake already:
         self.assertEqual([session.index for session in peer.sessions.sent_states], [0])
 
     def test_claims_find_the_session(self) -> None:

@@ -63,7 +63,7 @@ class Script:
             conditions = self.peer.conditions
             self.transcript.append((deadline, self.peer.rate, conditions, self.peer.finished, dict(self.lab.counted)))
             if self.peer.finished is None:
-                assert upcoming is not None and upcoming <= deadline, "nobody would call in time"
+                assert upcoming is not None and upcoming <= deadline, "no call is due in time"
         return self.transcript
 
     def note(self, effects: list[Effect]) -> None:
@@ -143,7 +143,7 @@ class Script:
         self.say(self.client.moved(self.now).datagrams)
 
     def resync(self) -> None:
-        """The client wants to be told everything."""
+        """The client requests the full state."""
         self.say(self.client.resync(self.now).datagrams)
 
     def join(self) -> None:
@@ -153,7 +153,7 @@ class Script:
             self.client.watch(1, OTHER_SESSION)
 
     def end(self) -> None:
-        """One of the sessions is over."""
+        """One of the sessions has ended."""
         if self.random.random() < 0.3:
             index = self.random.choice([0, 1])
             self.note(self.lab.endpoint.end(self.peer, index, CloseReason.ENDED, self.now))
@@ -218,7 +218,7 @@ class Wire:
 
 
 class Hub:
-    """Feeds of which nobody is told anything by itself."""
+    """Feeds that deliver nothing by themselves."""
 
     def __init__(self) -> None:
         self.watchers: list[ISubscriber] = []

@@ -179,7 +179,7 @@ class VectorTests(SynchronousTestCase):
             self.assertEqual([step["generation"] for step in entry["steps"]], [0, 0, 1, 1, 2], entry["name"])
 
     def test_receptions_by_hand(self) -> None:
-        """What is left of some that are told apart easily; the rest is held to the file, which both clients check."""
+        """The results of some distinct cases; the file, which both clients check, covers the rest."""
         quantities = {
             "versions wrap around": [1, 6],
             "parts in whatever order, twice, problems first": [5, 7],

@@ -36,14 +36,14 @@ FEED = Path(craftnet.__file__).parent.parent / "clients" / "browser" / "feed.js"
 TUTORIAL = Path(craftnet.__file__).parent.parent / "docs" / "tutorial" / "progress-bar.md"
 
 SCRIPT = """
-const told = [], asked = [];
+const noted = [], asked = [];
 function look() {
-  while (asked.length && told.length) {
-    const event = told.shift(), { kinds, done } = asked[0];
+  while (asked.length && noted.length) {
+    const event = noted.shift(), { kinds, done } = asked[0];
     if (kinds.includes(event.event)) { asked.shift(); done(event); }
   }
 }
-function note(event, more) { told.push({ event, ...more }); look(); }
+function note(event, more) { noted.push({ event, ...more }); look(); }
 function next(...kinds) { return new Promise((done) => { asked.push({ kinds, done }); look(); }); }
 
 function open(url, protocols) {

@@ -1,4 +1,4 @@
-"""Heartbeats that a client can see: a page cannot see pings, and could not tell a quiet feed from a dead server."""
+"""Heartbeats that a client can see: pages see no pings, and cannot distinguish a quiet feed from a dead server."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ class NodeWatcher:
         return msgspec.json.decode(line or '"node printed nothing more"')
 
     def write(self, line: str) -> None:
-        """Tell it something."""
+        """Send it a line."""
         assert self._process.stdin is not None
         self._process.stdin.write(line + "\n")
         self._process.stdin.flush()
@@ -71,7 +71,7 @@ class NodeTests(LiveTestCase):
         return watcher
 
     async def news(self, watcher: NodeWatcher) -> Any:
-        """What comes next but for progress, which a busy machine has time to tell again."""
+        """The next message other than progress, which is sent again on a busy machine."""
         while (message := await watcher.read()).get("type") == "progress_update":
             pass
         return message

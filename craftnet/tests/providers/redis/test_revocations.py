@@ -18,7 +18,7 @@ from craftnet.tests.support.samples import NOW, OTHER_PLAYER, PLAYER
 
 
 def tokens(number: int) -> list[Revocation]:
-    """So many."""
+    """This many revocations."""
     return [Revocation(f"t-{index}", None, 0.0, END + index) for index in range(number)]
 
 

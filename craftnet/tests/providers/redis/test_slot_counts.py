@@ -103,7 +103,7 @@ class SlotCountsTests(SynchronousTestCase):
     @given(
         st.lists(
             st.tuples(
-                st.sampled_from(["ask", "answer", "lose answer", "leave", "tell", "take", "lose taken", "lapse"]),
+                st.sampled_from(["ask", "answer", "lose answer", "leave", "send", "take", "lose taken", "lapse"]),
                 st.integers(0, 7),
             ),
             max_size=60,
@@ -121,7 +121,7 @@ class SlotCountsTests(SynchronousTestCase):
                     cluster.answer(number, lost=what != "answer")
                 case "leave" if cluster.truth[player] > len(cluster.asked):  # a pending one has not entered yet.
                     cluster.leave(player)
-                case "tell":
+                case "send":
                     cluster.send()
                 case "take" | "lose taken" if cluster.updated:
                     cluster.take(number, lost=what != "take")

@@ -131,7 +131,7 @@ class ConversationTests(SynchronousTestCase):
         self.client, self.peer = self.lab.connect(self.lab.ticket())
 
     def _deliver(self, state: MaterialsState) -> int:
-        """Tell the client, who acknowledges; how long the datagram is."""
+        """Send it to the client, which acknowledges; returns the length of the datagram."""
         (datagram,) = datagrams(self.lab.endpoint.update(self.peer, state, NOW))
         self.client.receive(datagram, NOW)
         for answer in self.client.tick(self.client.deadline).datagrams:

@@ -61,7 +61,7 @@ def attributes(method: Callable[..., Any], kind: type[ast.expr_context]) -> Iter
 class UpgradeTests(SynchronousTestCase):
     """Fails when a version of Autobahn differs in what this server relies on: check then whether the base class holds.
 
-    Autobahn reads and sets attributes that are in none of its interfaces, so only its source can tell which.
+    Autobahn reads and sets attributes that are in none of its interfaces, so only its source shows which.
     """
 
     def set_by_autobahn(self) -> set[str]:

@@ -18,7 +18,7 @@ class WaitingTests(SynchronousTestCase):
     """Players who wait for a station."""
 
     def test_jump(self) -> None:
-        """A player who waits behind others moves to the front, and is described; nobody else can."""
+        """A player who waits behind others moves to the front, and is described; any other player cannot."""
         simulation = Simulation(WorkshopSettings(players=50, chaos=0.0), Random(3), NOW)
         places = {
             event.data.player_id: event.data.queue_position

@@ -13,7 +13,7 @@ MERMAID := build/mermaid/.version-$(MERMAID_VERSION)
 # What `make run` passes to twistd, for instance: make run ARGS="--backend workshop:players=500 --http tcp:9000:interface=127.0.0.1"
 ARGS ?= --backend workshop
 
-.PHONY: run test test-api test-chart test-cpp test-cpp-openssl check-cpp test-js test-pages pages audit sbom lock soak lint bench reference docs clean
+.PHONY: run test test-api test-chart test-ingest test-cpp test-cpp-openssl check-cpp test-js test-pages pages audit sbom lock soak lint bench reference docs clean
 
 run: $(VENV)/installed
 	$(BIN)/twistd --nodaemon --pidfile= craftnet $(ARGS)
@@ -48,7 +48,14 @@ test-js: $(VENV)/installed clients/js/node_modules/.package-lock.json
 
 # The web pages in the package, built from clients/: they are committed, so that nobody needs Node.js to serve them.
 PAGES := demo dashboard
-pages: $(PAGES:%=clients/%/node_modules/.package-lock.json)
+pages: $(PAGES:%=$(KAFKA): craftnet/tests/streams/kafka-pom.xml
+	@command -v mvn >/dev/null || { echo "Kafka is fetched with Maven; on Debian: apt-get install maven default-jre-headless" >&2; exit 1; }
+	rm -rf build/kafka && mkdir -p build/kafka
+	cd build/kafka && mvn --quiet --batch-mode --file ../../$< -Dkafka.version=$(KAFKA_VERSION) \
+		dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory=$(CURDIR)/build/kafka/lib
+	touch $@
+
+clients/%/node_modules/.package-lock.json)
 	for page in $(PAGES); do (cd clients/$$page && npm run --silent build) || exit 1; done
 
 # The pages in Chromium, on a server of .venv. What is committed must be what the sources make.
@@ -83,6 +90,12 @@ sbom: $(VENV)/installed-supply
 lock: $(VENV)/installed-supply
 	$(BIN)/uv pip compile --quiet --universal --upgrade --generate-hashes --python-version 3.11 --extra zstd \
 		--custom-compile-command 'make lock' --output-file deploy/requirements.lock setup.cfg
+# Reading events from real brokers: Apache Kafka, which Maven fetches (45 jars, 43 MB) and Java runs. Each is fetched once.
+KAFKA_VERSION := 4.1.2
+KAFKA := build/kafka/.version-$(KAFKA_VERSION)
+test-ingest: $(VENV)/installed-test $(KAFKA)
+	CRAFTNET_TEST_INGEST=1 $(BIN)/trial craftnet.tests.streams.test_kafka_broker
+
 # The Helm chart, with a helm that Go builds: a few minutes, once.
 HELM_VERSION := v3.19.0
 HELM := build/bin/helm

@@ -20,6 +20,7 @@ from craftnet.contract.messages import (
     Station,
     Status,
 )
+from craftnet.errors import not_started
 
 MAX_CRAFT_SECONDS = 30 * 86400
 """Seconds that a craft may still take."""
@@ -272,6 +273,10 @@ DUPLICATE = EventOutcome(EventVerdict.DUPLICATE)
 def rejected(reason: str) -> EventOutcome:
     """The outcome of an event that was refused for `reason`."""
     return EventOutcome(EventVerdict.REJECTED, reason)
+
+
+NOT_STARTED = rejected(str(not_started()))
+"""The outcome of an event about a session that is not known; its start may still be on its way."""
 
 
 class VerdictCounts(NamedTuple):

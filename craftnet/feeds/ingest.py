@@ -102,6 +102,12 @@ class Ingest:
         Raises:
             Unavailable: as `Sources.apply` raises it; they may be sent again.
         """
+        outcomes = await self.attempt(batch, parent)
+        self.count(outcomes)
+        return outcomes
+
+    async def attempt(self, batch: Batch, parent: TraceParent | None = None) -> list[EventOutcome]:
+        """As `apply`, for a caller that counts the outcomes itself, because it may apply some events again."""
         applying, number = self._metrics.applying, len(batch)
         applying.value += number
         try:
@@ -111,9 +117,7 @@ class Ingest:
             applied = iter(await self._sources.apply([event for event in batch if isinstance(event, Event)]))
         finally:
             applying.value -= number
-        outcomes = [next(applied) if isinstance(event, Event) else event for event in batch]
-        self.count(outcomes)
-        return outcomes
+        return [next(applied) if isinstance(event, Event) else event for event in batch]
 
     async def _apply_traced(self, traced: TracedEvents) -> list[EventOutcome]:
         outcomes: list[EventOutcome] = []
@@ -122,7 +126,6 @@ class Ingest:
             outcomes = [next(applied) if isinstance(event, Event) else event for event in traced.events]
         finally:
             traced.finish(outcomes)
-        self.count(outcomes)
         return outcomes
 
     async def submit(self, events: Sequence[Event]) -> list[EventOutcome]:

@@ -13,8 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol, runtime_checkable
 
-from twisted.plugin import IPlugin, getPlugins
-from twisted.python.reflect import namedAny
+from twisted.plugin import IPlugin
 from zope.interface import implementer
 from zope.interface.exceptions import Invalid
 from zope.interface.verify import verifyObject
@@ -32,6 +31,7 @@ from craftnet.interfaces import (
 )
 from craftnet.providers.shards import Shards
 from craftnet.runtime.component_spec import ComponentSpec, parse_component_spec
+from craftnet.runtime.plugins import PluginKind, check_arguments
 
 
 class StoreMetrics(Protocol):
@@ -97,9 +97,12 @@ class BackendPlugin:
         self.factory = factory
 
 
+_BACKENDS = PluginKind("back end", IBackendPlugin, IBackendFactory, "help-backends")
+
+
 def installed() -> dict[str, IBackendPlugin]:
     """Every installed back end, by name."""
-    return {plugin.name: plugin for plugin in getPlugins(IBackendPlugin)}
+    return _BACKENDS.installed()
 
 
 def factory_of(plugin: IBackendPlugin) -> IBackendFactory:
@@ -108,12 +111,7 @@ def factory_of(plugin: IBackendPlugin) -> IBackendFactory:
     Raises:
         ConfigurationError: it cannot be imported, or is not a factory.
     """
-    try:
-        factory = namedAny(plugin.factory)()
-        verifyObject(IBackendFactory, factory)
-    except (Exception, Invalid) as error:  # a third party's module may raise anything when it is imported
-        raise ConfigurationError(f"back end {plugin.name}: {plugin.factory} does not work: {error}") from error
-    found: IBackendFactory = factory
+    found: IBackendFactory = _BACKENDS.factory_of(plugin)
     return found
 
 
@@ -153,18 +151,12 @@ class Registry:
         return self._backends.values()
 
     def _factory(self, spec: ComponentSpec) -> IBackendFactory:
-        plugins = installed()
-        if spec.name not in plugins:
-            known = ", ".join(sorted(plugins)) or "none"
-            raise ConfigurationError(f"there is no back end {spec.name!r}; installed: {known} (see --help-backends)")
-        return factory_of(plugins[spec.name])
+        found: IBackendFactory = _BACKENDS.find(spec.name)
+        return found
 
     def _build(self, spec: ComponentSpec) -> IBackend:
         factory = self._factory(spec)
-        for argument in spec.arguments:
-            if argument not in factory.arguments:
-                known = ", ".join(factory.arguments) or "none"
-                raise ConfigurationError(f"{spec.name} has no argument {argument!r}; it takes: {known}")
+        check_arguments(spec, factory)
         if self._shards is not None and not factory.shared and IShardedBackendFactory.providedBy(factory):
             backend = factory.build_shard(self._reactor, spec.arguments, self._shards)
         else:
@@ -182,14 +174,5 @@ class Registry:
 
 def help_text() -> str:
     """What --help-backends prints."""
-    lines = ["Back ends, for --backend, --sessions, --queues and --materials: NAME or NAME:key=value:key=value…", ""]
-    for name, plugin in sorted(installed().items()):
-        try:
-            factory = factory_of(plugin)
-        except ConfigurationError as error:
-            lines.append(f"  {name}: not usable: {error}")
-            continue
-        lines.append(f"  {name}: {factory.summary}")
-        lines.extend(f"      {argument}=…  {text}" for argument, text in factory.arguments.items())
-    lines += ["", "In a value, escape a backslash with a backslash, and also a colon that some name= follows."]
-    return "\n".join(lines)
+    heading = "Back ends, for --backend, --sessions, --queues and --materials: NAME or NAME:key=value:key=value…"
+    return "\n".join([heading, "", *_BACKENDS.help_lines()])

@@ -15,7 +15,7 @@ from twisted.python.usage import UsageError
 from craftnet import __version__
 from craftnet.errors import ConfigurationError
 from craftnet.observe.logs.observer import LOG
-from craftnet.providers.registry import help_text
+from craftnet.providers import registry as backends
 from craftnet.server.options.documents import written
 from craftnet.server.options.option import Declaration
 from craftnet.server.options.resolution import (
@@ -28,6 +28,7 @@ from craftnet.server.options.resolution import (
 )
 from craftnet.server.options.table import GROUPS, OPTIONS
 from craftnet.server.settings import Settings, settings_of
+from craftnet.streams import registry as streams
 
 SNAPSHOT_VARIABLE = "CRAFTNET_CONFIG_SNAPSHOT"
 """The environment variable with the copy of the file that a worker starts with."""
@@ -107,7 +108,12 @@ class Options(UsageOptions):
 
     def opt_help_backends(self) -> NoReturn:
         """List the back ends that are installed, with their arguments, and exit."""
-        print(help_text())
+        print(backends.help_text())
+        raise SystemExit(0)
+
+    def opt_help_ingest(self) -> NoReturn:
+        """List the message buses that are installed, with their arguments, and exit."""
+        print(streams.help_text())
         raise SystemExit(0)
 
     def opt_version(self) -> NoReturn:

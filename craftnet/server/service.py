@@ -16,13 +16,15 @@ from craftnet.protocols.udp.server.service import UdpService
 from craftnet.runtime.rlimits import raise_open_files_limit
 from craftnet.server.listener import Listener
 from craftnet.server.reload import Reloader, ReloadResult
+from craftnet.streams.consumer import StreamConsumer
 
 
 class Craftnet(MultiService):
     """The whole service.
 
     It stops in this order: the listener, so that no new connections arrive; the watchers, which are closed over
-    `drain_time` seconds with a time to reconnect, and receive updates until then; everything else.
+    `drain_time` seconds with a time to reconnect, and receive updates until then; the consumer of the message bus;
+    everything else.
     """
 
     _log = Logger()
@@ -37,10 +39,12 @@ class Craftnet(MultiService):
         connections: int,
         reloader: Reloader,
         audit_log: AuditLog | None = None,
+        consumer: StreamConsumer | None = None,
     ) -> None:
         super().__init__()
         self._connections = connections
         self._audit_log = audit_log
+        self._consumer = consumer
         self.reloader = reloader
         self.listener = listener
         self.admin_listener: Listener | None = None
@@ -97,6 +101,8 @@ class Craftnet(MultiService):
         await self.feeds.drain(self._drain_time)
         if self.udp_service is not None:
             await maybeDeferred(self.udp_service.stopService)
+        if self._consumer is not None:  # before the back ends, which keep what it still applies.
+            await maybeDeferred(self._consumer.disownServiceParent)
         await super().stopService()
         self._log.info("Stopped: every watcher is closed")
 

@@ -12,7 +12,7 @@ from craftnet.server.options.addresses import AddressOptions
 from craftnet.server.options.limits import LimitOptions
 from craftnet.server.options.observation import HealthOptions, ObservationOptions
 from craftnet.server.options.resolution import Effective
-from craftnet.server.options.service import ConfigurationOptions, ProcessOptions, StateOptions
+from craftnet.server.options.service import ConfigurationOptions, IngestOptions, ProcessOptions, StateOptions
 from craftnet.server.options.table import OPTIONS
 from craftnet.server.options.transports import UdpOptions, UpdateOptions, WebSocketOptions
 from craftnet.sharding.links import LINKS_VARIABLE
@@ -25,6 +25,7 @@ WORKER_VARIABLE = "CRAFTNET_WORKER"
 class Settings(
     AddressOptions,
     StateOptions,
+    IngestOptions,
     AccessOptions,
     LimitOptions,
     WebSocketOptions,

@@ -48,6 +48,8 @@ from craftnet.providers.registry import factory_of, installed
 from craftnet.server.command_line import Options
 from craftnet.server.options.documents import default_file, schema_text
 from craftnet.server.options.table import GROUPS, OPTIONS
+from craftnet.streams.core import messages as stream_messages
+from craftnet.streams.registry import EVENT_STREAMS
 
 T = TypeVar("T")
 
@@ -86,6 +88,21 @@ def backends() -> str:
         lines += [f"### {name}", "", paragraph(f"`--backend {name}:…`: {factory.summary.rstrip('.')}."), ""]
         lines += [item(f"`{argument}`: {text.rstrip('.')}.") for argument, text in factory.arguments.items()] + [""]
     return "\n".join(lines)
+
+
+def buses() -> str:
+    """The message buses and their arguments."""
+    lines = []
+    for name, plugin in sorted(EVENT_STREAMS.installed().items()):
+        factory = EVENT_STREAMS.factory_of(plugin)
+        lines += [f"### {name}", "", paragraph(f"`--ingest {name}:…`: {factory.summary.rstrip('.')}."), ""]
+        lines += [item(f"`{argument}`: {text.rstrip('.')}.") for argument, text in factory.arguments.items()] + [""]
+    return "\n".join(lines)
+
+
+def dead_letters() -> str:
+    """The fields of a line of a file of dead letters, and the reasons."""
+    return f"{fields_text(stream_messages.DeadLetterLine)}\n\n{values_text(stream_messages.DeadLetterReason)}\n"
 
 
 def struct_section(cls: type[Struct], level: int = 3) -> str:
@@ -304,6 +321,8 @@ def close_codes() -> str:
 PARTS: dict[str, Callable[[], str]] = {
     "options": options,
     "backends": backends,
+    "buses": buses,
+    "dead-letters": dead_letters,
     "default-file": lambda: f"```toml\n{default_file()}```\n",
     "crafting-messages": crafting_messages,
     "queue-messages": queue_messages,

@@ -280,6 +280,32 @@ UPSTREAM_LAG = gauge(
     combine="livemax",
 )
 
+# The message bus
+
+INGEST_LAG = gauge(
+    "craftnet_ingest_lag_messages",
+    "Messages on the bus that are not finished, of the partitions that this node reads; only with --ingest.",
+    {"topic": ()},
+)
+INGEST_DELAY = gauge(
+    "craftnet_ingest_delay_seconds",
+    "How old the newest finished message of the bus was, while there are others; only with --ingest.",
+    combine="livemax",
+)
+INGEST_WAITING = gauge(
+    "craftnet_ingest_waiting_events",
+    "Events from the bus that wait for the start of their session; only with --ingest.",
+)
+INGEST_DEAD_LETTERS = counter(
+    "craftnet_ingest_dead_letters_total",
+    "Messages of the bus that were given up, by reason; only with --ingest.",
+    {"reason": ("undecodable", "unknown_type", "too_large", "not_started", "failed")},
+)
+INGEST_PAUSES = counter(
+    "craftnet_ingest_pauses_total",
+    "Times that reading paused because events were applied too slowly; only with --ingest.",
+)
+
 # Nodes
 
 COMPLETE = gauge(
@@ -328,7 +354,8 @@ FAMILIES = (
     *(UDP_QUEUE, MIGRATIONS, KEY_UPDATES, RESYNCS, FULL_SYNCS, REDIS_ROUND_TRIP, REDIS_RECONNECTS, REDIS_LAG),
     *(DATAGRAMS, ROUND_TRIP, VARIATION, JITTER, CLOCK_OFFSET, LOSS_OUT, LOSS_IN, REORDERED, SEND_RATE),
     *(UPSTREAM_CONNECTED, UPSTREAM_FEEDS, UPSTREAM_BYTES, UPSTREAM_RECONNECTS, UPSTREAM_ROUND_TRIP, UPSTREAM_LAG),
-    *(COMPLETE, RESTARTS),
+    *(INGEST_LAG, INGEST_DELAY, INGEST_WAITING, INGEST_DEAD_LETTERS, INGEST_PAUSES),
+    *(COMPLETE, RESTARTS, NOTIFICATIONS),
     *(AUDIT_ENTRIES, AUDIT_FAILURES, AUDIT_WAITING, TRACE_SPANS),
 )
 """All metrics."""

@@ -32,6 +32,7 @@ from craftnet.server.build.http import (
     build_listener,
     build_metrics_listener,
 )
+from craftnet.server.build.ingest import build_ingest, build_stream_consumer
 from craftnet.server.build.observation import (
     build_announcer,
     build_audit_log,
@@ -54,6 +55,7 @@ from craftnet.server.listener import Listener
 from craftnet.server.reload import Reloader
 from craftnet.server.service import Craftnet
 from craftnet.server.settings import Settings
+from craftnet.streams.consumer import StreamConsumer
 
 
 def build(
@@ -84,12 +86,14 @@ def build(
     transports = Transports(feeds, udp_service, build_dictionaries(settings))
     enforcement = build_enforcement(base, revocations, transports, relay)
     admin = build_administration(base, access, admission, hub, monitor, transports, enforcement)
-    routes = build_http_routes(base, admission, enforcement, transports, monitor, addresses.forwarding, admin)
+    ingest = build_ingest(base)
+    routes = build_http_routes(base, ingest, admission, enforcement, transports, monitor, addresses.forwarding, admin)
     half_open = HalfOpenConnections(base.metrics, settings.limits, settings.trusted_proxies)
     listener = build_listener(base, addresses.http, routes, transports, admin, half_open)
     loop = LoopCheck(reactor, base.metrics.loop_delays)
     monitor.add({"loop": loop, **port_checks(listener, udp_service, reactor.wall)})
-    service = _service(base, listener, transports, monitor, audit_log)
+    consumer = build_stream_consumer(base, ingest, monitor)
+    service = _service(base, listener, transports, monitor, audit_log, consumer)
     metrics = build_metrics_listener(base)
     if admin is not None:
         admin.operations.drain, admin.operations.reload = service.drain, service.reload
@@ -109,6 +113,7 @@ def build(
         metrics,
         build_announcer(base, access, listener, transports.udp_service, metrics, admin),
         *build_notifications(base, transports, environ),
+        consumer,
     ]
     for part in filter(None, parts):
         part.setServiceParent(service)
@@ -116,7 +121,12 @@ def build(
 
 
 def _service(
-    base: Base, listener: Listener, transports: Transports, monitor: Monitor, audit_log: AuditLog | None
+    base: Base,
+    listener: Listener,
+    transports: Transports,
+    monitor: Monitor,
+    audit_log: AuditLog | None,
+    consumer: StreamConsumer | None,
 ) -> Craftnet:
     """The service without its parts, but those that it stops in order."""
     connect_limits(base.reloader, transports.feeds.gate)
@@ -131,6 +141,7 @@ def _service(
         base.settings.limits.connections,
         base.reloader,
         audit_log,
+        consumer,
     )
 
 

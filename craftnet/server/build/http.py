@@ -14,7 +14,6 @@ from craftnet.http.connection.sniffer import HttpFactory, SnifferFactory
 from craftnet.http.cross_origin import CrossOrigin
 from craftnet.http.resource import Router, RouteTable
 from craftnet.http.routes.site import ANONYMOUS_BODY_LIMIT, metrics_site, site
-from craftnet.interfaces import IEventConsumer
 from craftnet.limits.client_address import Forwarding
 from craftnet.limits.connection_limits import Limits
 from craftnet.observe.health.monitor import Monitor
@@ -32,6 +31,7 @@ from craftnet.server.listener import Listener, SharingReactor
 
 def build_http_routes(
     base: Base,
+    ingest: Ingest,
     admission: Authorization,
     enforcement: Enforcement,
     transports: Transports,
@@ -41,10 +41,6 @@ def build_http_routes(
 ) -> HttpSite:
     """The HTTP interface, which other workers may use, too."""
     settings, state = base.settings, base.state
-    ingest = Ingest(state.division.events, base.metrics, base.tracer)
-    for made in state.built:
-        if IEventConsumer.providedBy(made):
-            made.report_outcomes_to(ingest.count)
     routes = site(
         admission=admission,
         subscriptions=transports.feeds.subscriptions,

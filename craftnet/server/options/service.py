@@ -1,4 +1,4 @@
-"""The options of the groups State, Processes and Configuration."""
+"""The options of the groups State, Ingest, Processes and Configuration."""
 
 from __future__ import annotations
 
@@ -24,6 +24,27 @@ class StateOptions:
     def backends(self) -> set[str]:
         """The options of all back ends."""
         return {self.sessions or self.backend, self.materials or self.backend, self.queues or self.backend}
+
+
+@dataclass(frozen=True, kw_only=True)
+class IngestOptions:
+    """Where events come from, besides POST /events."""
+
+    ingest: Annotated[
+        str | None,
+        Option(
+            "Message bus from which the authority's events are read as well, NAME:key=value:…; see --help-ingest",
+            default="events are only posted",
+        ),
+    ] = None
+    dead_letters: Annotated[
+        str | None,
+        Option(
+            "File for messages of the bus that are no events, one JSON object a line; with --workers, each worker has "
+            "a file of its own: dead.jsonl becomes dead-w0.jsonl, dead-w1.jsonl, …",
+            default="they are counted and logged",
+        ),
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from craftnet.server.options.addresses import AddressOptions
 from craftnet.server.options.limits import LimitOptions
 from craftnet.server.options.observation import HealthOptions, ObservationOptions
 from craftnet.server.options.option import Declaration, declarations
-from craftnet.server.options.service import ConfigurationOptions, ProcessOptions, StateOptions
+from craftnet.server.options.service import ConfigurationOptions, IngestOptions, ProcessOptions, StateOptions
 from craftnet.server.options.transports import UdpOptions, UpdateOptions, WebSocketOptions
 
 
@@ -43,6 +43,7 @@ GROUPS = tuple(
     for group in (
         OptionGroup("Addresses", AddressOptions),
         OptionGroup("State", StateOptions, ("help-backends",)),
+        OptionGroup("Ingest", IngestOptions, ("help-ingest",)),
         OptionGroup("Access", AccessOptions),
         OptionGroup("Limits", LimitOptions),
         OptionGroup("WebSocket", WebSocketOptions),

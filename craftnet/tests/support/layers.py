@@ -31,6 +31,9 @@ LAYERS: dict[str, set[str]] = {
         *("client.core", "client.transports", "protocols.websocket.core"),
     },
     "craftnet.relay": {"contract", "crafting", "access.revocation"},
+    "craftnet.streams.core": {"contract"},
+    "craftnet.streams": {"contract", "observe.metrics", "streams.core"},
+    "craftnet.streams.kafka": {"streams", "streams.core"},
     "craftnet.feeds": {
         *("contract", "contract.admin", "crafting", "access", "access.revocation", "relay"),
         *("providers", "observe.metrics", "observe.health"),
@@ -112,11 +115,13 @@ LAYERS: dict[str, set[str]] = {
     "craftnet.server": {
         "craftnet",
         "observe.logs",
+        "streams",
         *("observe.audit", "contract", "access", "http.connection", "observe.metrics", "observe.health"),
         *("protocols.feed.server", "protocols.udp.server", "providers", "sharding", "feeds", "server.options"),
     },
     "craftnet.server.build": {
         "notify",
+        "streams",
         "craftnet",
         *("contract", "crafting", "access", "access.revocation", "limits", "observe.metrics", "observe.health"),
         *("admin", "contract.admin", "observe.audit", "observe.logs", "observe.tracing", "server.options"),
@@ -161,5 +166,6 @@ PURE: dict[str, set[str]] = {
     "craftnet.protocols.feed.core": CLOCK_INTERFACES,
     "craftnet.protocols.sse.core": CLOCK_INTERFACES,
     "craftnet.protocols.websocket.core": CLOCK_INTERFACES,
+    "craftnet.streams.core": CLOCK_INTERFACES,
     "craftnet.providers.workshop.simulation": CLOCK_INTERFACES,
 }

@@ -8,7 +8,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 import craftnet
-from craftnet.observe.metrics.families import FAMILIES, RESTARTS
+from craftnet.observe.metrics.families import FAMILIES, INGEST_DEAD_LETTERS, INGEST_DELAY, RESTARTS
 from craftnet.tests.support.live_metrics import LiveMetricsTestCase, families
 from craftnet.tests.support.programs import output
 
@@ -23,6 +23,10 @@ METRIC = re.compile(r"(?<![\w:])craftnet_\w+(?:\{[^}]*\})?")
 def alerts() -> dict[str, str]:
     """The text of each alert."""
     return dict(ALERT.findall((RULES / "alerts.yml").read_text()))
+
+
+OF_OTHER_SERVERS = (RESTARTS, INGEST_DELAY, INGEST_DEAD_LETTERS)
+"""Metrics of servers with --workers or --ingest."""
 
 
 class RulesTests(SynchronousTestCase):
@@ -67,7 +71,7 @@ class RulesTests(SynchronousTestCase):
 class MetricsTests(LiveMetricsTestCase):
     async def test_every_metric_in_a_rule_is_there(self) -> None:
         """With the labels by which a rule selects."""
-        found = families(await self.metrics()) | {RESTARTS.base: RESTARTS.kind}
+        found = families(await self.metrics()) | {family.base: family.kind for family in OF_OTHER_SERVERS}
         declared = {family.base: family for family in FAMILIES}
         used = METRIC.findall("".join((RULES / name).read_text() for name in ("recording.yml", "alerts.yml")))
         self.assertGreater(len(used), 20)

@@ -1,0 +1,58 @@
+"""Builds what takes the authority's events."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from twisted.logger import Logger
+
+from craftnet.feeds.ingest import Ingest
+from craftnet.interfaces import IEventConsumer
+from craftnet.observe.health.monitor import Monitor
+from craftnet.providers.registry import Registry
+from craftnet.server.build.base import Base
+from craftnet.streams.consumer import StreamConsumer
+from craftnet.streams.dead_letters import DeadLetters
+from craftnet.streams.registry import build_stream
+
+_log = Logger()
+
+
+def build_ingest(base: Base) -> Ingest:
+    """The entry point of events."""
+    ingest = Ingest(base.state.division.events, base.metrics, base.tracer)
+    for made in base.state.built:
+        if IEventConsumer.providedBy(made):
+            made.report_outcomes_to(ingest.count)
+    return ingest
+
+
+def build_stream_consumer(base: Base, ingest: Ingest, monitor: Monitor) -> StreamConsumer | None:
+    """Reads events from the message bus of --ingest, and checks that in /health; None without it.
+
+    Raises:
+        ConfigurationError: the option is invalid, or needs a library that is not installed.
+    """
+    settings, reactor = base.settings, base.reactor
+    if settings.ingest is None:
+        return None
+    path = None if settings.dead_letters is None else Path(settings.dead_letters).absolute()
+    if path is not None and settings.worker is not None:
+        path = path.with_name(f"{path.stem}-w{settings.worker}{path.suffix}")
+    registry = Registry(reactor)
+    shared = all(registry.is_shared(text) for text in settings.backends)
+    if not shared and not settings.worker:
+        _log.warn(
+            "This node keeps its state to itself, so it must read every event of the message bus: no other node may "
+            "use the group of its --ingest"
+        )
+    consumer = StreamConsumer(
+        build_stream(settings.ingest, reactor),
+        ingest,
+        DeadLetters(path, base.metrics.store, reactor.wall).add,
+        base.metrics.store,
+        reactor,
+        alone=not shared and settings.worker is None,
+    )
+    monitor.add({"ingest": consumer.check})
+    return consumer

@@ -1,0 +1,1 @@
+"""Reads the authority's events from a message bus."""

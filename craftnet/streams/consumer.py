@@ -1,0 +1,240 @@
+"""Reads the authority's events from a message bus, applies them, and acknowledges those that are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Coroutine, Sequence
+from typing import Any, Protocol
+
+from twisted.application.service import Service
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from craftnet.clocks import IClock, moment
+from craftnet.contract.events import Event, EventOutcome, EventVerdict, event_origin
+from craftnet.contract.messages import Check, HealthStatus
+from craftnet.errors import Unavailable
+from craftnet.observe.metrics import families
+from craftnet.observe.metrics.store import MetricStore
+from craftnet.runtime.deferreds import RestartedTask, Waiters
+from craftnet.streams.core.consumption import FAILED, FIRST_RETRY, Consumption, Taken
+from craftnet.streams.core.messages import DeadLetter, StreamMessage
+from craftnet.streams.interfaces import IEventStream, IStreamReceiver
+
+RETRY_DELAY = 0.5
+"""Seconds until events that a back end could not take are applied again."""
+
+DRAIN_TIMEOUT = 5.0
+"""Seconds for which what was received is still applied when the server stops."""
+
+LATE = 30.0
+"""Seconds of delay from which on the health check says so."""
+
+
+class EventApplication(Protocol):
+    """Applies events: a `craftnet.feeds.ingest.Ingest`."""
+
+    def attempt(self, batch: Sequence[Event | EventOutcome]) -> Coroutine[Any, Any, list[EventOutcome]]:
+        """Applies events without counting the outcomes.
+
+        Raises:
+            Unavailable: a back end cannot take them now.
+        """
+
+    def count(self, outcomes: Sequence[EventOutcome]) -> None:
+        """Counts outcomes."""
+
+
+@implementer(IStreamReceiver)
+class StreamConsumer(Service):
+    """Consumes one stream.
+
+    Arguments:
+        given_up: takes dead letters.
+        alone: whether every message of the stream must reach this node, because no other process has its state.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        stream: IEventStream,
+        ingest: EventApplication,
+        given_up: Callable[[Sequence[DeadLetter]], None],
+        store: MetricStore,
+        clock: IClock,
+        *,
+        alone: bool = False,
+    ) -> None:
+        self._stream = stream
+        self._ingest = ingest
+        self._given_up = given_up
+        self._clock = clock
+        self._alone = alone
+        self._consumption = Consumption()
+        self._more: Deferred[None] | None = None
+        self._idle: Waiters[None] = Waiters()
+        self._attempting = False
+        self._paused = False
+        self._problem = ""
+        self._newest = 0.0  # the timestamp of the newest message that is finished.
+        self._warned = False
+        self._lag = store.numbers(families.INGEST_LAG)
+        self._delay = store.numbers(families.INGEST_DELAY)[()]
+        self._waiting = store.numbers(families.INGEST_WAITING)[()]
+        self._pauses = store.numbers(families.INGEST_PAUSES)[()]
+        store.before_reading.append(self._measure)
+        self._applying = RestartedTask(self._apply_on, "applying events from the message bus", RETRY_DELAY, clock)
+
+    def startService(self) -> None:
+        """Begins to read."""
+        super().startService()
+        self._applying.start()
+        self._stream.start(self)
+
+    def stopService(self) -> Deferred[None]:
+        """Applies what was received, for `DRAIN_TIMEOUT` seconds at most, acknowledges it, and leaves the group."""
+        super().stopService()
+        return Deferred.fromCoroutine(self._stop())
+
+    def received(self, messages: Sequence[StreamMessage]) -> None:
+        """As in `IStreamReceiver`."""
+        if not self.running:
+            return
+        self._consumption.receive(messages)
+        if self._consumption.is_full and not self._paused:
+            self._paused = True
+            self._pauses.value += 1
+            self._stream.pause()
+        self._wake()
+
+    def revoked(self, partitions: Collection[str]) -> Deferred[None]:
+        """As in `IStreamReceiver`."""
+        self._consumption.forget(partitions)
+        idle = self._idle.wait()
+        if not self._attempting:
+            self._idle.release(None)
+        return idle
+
+    async def check(self) -> Check:
+        """The health check: never critical, because clients are served also without new events."""
+        status = self._stream.status()
+        problem = self._problem or status.problem
+        if not problem and self._alone and status.partial:
+            problem = (
+                "other consumers of the group read a part of the events, but this node keeps its state to itself: "
+                "give every node a group of its own, or use a back end that nodes share"
+            )
+            if not self._warned:
+                self._log.error("--ingest: {problem}", problem=problem)
+            self._warned = True
+        if not problem and (delay := self._current_delay(sum(status.lag.values()))) > LATE:
+            problem = f"{sum(status.lag.values())} messages wait on the bus, for {delay:.0f} seconds"
+        return Check(status=HealthStatus.DEGRADED, message=problem) if problem else Check(status=HealthStatus.OK)
+
+    async def _stop(self) -> None:
+        self._stream.pause()
+        deadline = self._clock.callLater(DRAIN_TIMEOUT, self._consumption.clear)
+        while (self._attempting or self._consumption.queued) and deadline.active() and not self._problem:
+            await self._idle.wait()
+        if deadline.active():
+            deadline.cancel()
+        self._applying.stop()
+        await self._stream.stop()
+
+    async def _apply_on(self) -> None:
+        while True:
+            taken = self._consumption.take(moment(self._clock))
+            if self._paused and self.running and self._consumption.has_room:
+                self._paused = False
+                self._stream.resume()
+            if taken:
+                await self._apply(taken)
+                await deferLater(self._clock, 0)  # so that everything else has its turn between two batches.
+            else:
+                await self._for_more()
+
+    async def _for_more(self) -> None:
+        """Waits for messages; where events wait for a start, not for long."""
+        self._idle.release(None)
+        self._more = Deferred()
+        retry = self._clock.callLater(FIRST_RETRY, self._wake) if self._consumption.waiting else None
+        try:
+            await self._more
+        finally:
+            self._more = None
+            if retry is not None and retry.active():
+                retry.cancel()
+
+    def _wake(self) -> None:
+        if self._more is not None and not self._more.called:
+            self._more.callback(None)
+
+    async def _apply(self, taken: list[Taken]) -> None:
+        """Applies what was taken until a back end keeps it."""
+        while taken:
+            self._attempting = True
+            try:
+                outcomes = await self._ingest.attempt([each.event for each in taken])
+            except Unavailable as error:
+                self._unavailable(error)
+            except CancelledError:
+                raise
+            except Exception:  # of one event, which must not stop the others.
+                if len(taken) == 1:
+                    self._log.failure("an event from the message bus cannot be applied")
+                    return self._settle(taken, [FAILED])
+                for each in taken:
+                    await self._apply(self._consumption.kept([each]))
+                return None
+            else:
+                return self._settle(taken, outcomes)
+            finally:
+                self._attempting = False
+                self._idle.release(None)
+            await deferLater(self._clock, RETRY_DELAY)
+            taken = self._consumption.kept(taken)
+        return None
+
+    def _unavailable(self, error: Unavailable) -> None:
+        if not self._problem:
+            self._log.warn("events from the message bus wait: {problem}", problem=error.message)
+        self._problem = error.message
+
+    def _settle(self, taken: list[Taken], outcomes: list[EventOutcome]) -> None:
+        if self._problem:
+            self._log.info("events from the message bus are applied again")
+            self._problem = ""
+        settled = self._consumption.settle(taken, outcomes, self._clock.seconds())
+        self._ingest.count(settled.outcomes)
+        self._given_up(settled.dead_letters)
+        self._log_rejections(taken, outcomes)
+        if settled.messages:
+            self._newest = settled.messages[-1].timestamp
+            self._stream.finish(settled.messages)
+
+    def _log_rejections(self, taken: list[Taken], outcomes: list[EventOutcome]) -> None:
+        """Logs the first event that contradicts the state; the others are counted."""
+        reasons = [
+            f"{outcome.reason} ({event_origin(each.event)})"
+            for each, outcome in zip(taken, outcomes, strict=True)
+            if outcome.verdict is EventVerdict.REJECTED and isinstance(each.event, Event) and each.deadline is None
+        ]
+        if reasons:
+            self._log.warn(
+                "{count} events from the message bus were rejected: {reason}", count=len(reasons), reason=reasons[0]
+            )
+
+    def _current_delay(self, lag: int) -> float:
+        return max(0.0, self._clock.wall() - self._newest) if lag and self._newest else 0.0
+
+    def _measure(self) -> None:
+        lag = self._stream.status().lag
+        for topic, number in lag.items():
+            self._lag[topic,].value = number
+        for (topic,), figure in self._lag.items():
+            if topic not in lag:
+                figure.value = 0
+        self._delay.value = self._current_delay(sum(lag.values()))
+        self._waiting.value = self._consumption.waiting

@@ -1,0 +1,1 @@
+"""What a node does with the messages of a bus, without I/O."""

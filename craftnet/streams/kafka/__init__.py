@@ -1,0 +1,1 @@
+"""Apache Kafka, and buses that speak its protocol, through librdkafka."""

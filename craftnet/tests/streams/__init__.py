@@ -1,0 +1,1 @@
+"""Tests of reading events from message buses."""

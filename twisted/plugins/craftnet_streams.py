@@ -1,0 +1,5 @@
+"""The message buses that this project reads; nothing of them is imported before one is chosen."""
+
+from craftnet.streams.registry import EventStreamPlugin
+
+kafka = EventStreamPlugin("kafka", "craftnet.streams.kafka.stream.KafkaFactory")

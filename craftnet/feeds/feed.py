@@ -45,8 +45,8 @@ class Feed(ABC):
     """
 
     __slots__ = (
-        *("_came_back", "_clock", "_closed", "_counted", "_epochs", "_key", "_opening", "_past", "_subscribers"),
-        "_tracer",
+        *("_came_back", "_clock", "_closed", "_counted", "_epochs", "_greeted", "_key", "_opening", "_past"),
+        *("_tracer", "_waiting"),
     )
 
     def __init__(
@@ -64,8 +64,9 @@ class Feed(ABC):
         self._came_back = came_back
         self._epochs = epochs
         self._clock = clock
-        # In the order of delivery; False until the watcher has its snapshot.
-        self._subscribers: dict[ISubscriber, bool] = {}
+        # Tuples, since nearly every feed has one watcher: a dict of one takes four times the memory.
+        self._greeted: tuple[ISubscriber, ...] = ()  # those that have their snapshot, in the order of delivery.
+        self._waiting: tuple[ISubscriber, ...] = ()  # those that wait for it.
         self._opening: Waiters[None] | None = None  # while the sources are asked.
         self._past: RecentChanges | None = None  # set while the feed is open.
         self._closed = False
@@ -90,12 +91,12 @@ class Feed(ABC):
     @property
     def subscribed(self) -> bool:
         """Whether there are watchers, or some are about to be added."""
-        return bool(self._subscribers)
+        return bool(self._greeted or self._waiting)
 
     @property
     def subscribers(self) -> tuple[ISubscriber, ...]:
         """Those that have their snapshot, or wait for it."""
-        return tuple(self._subscribers)
+        return self._greeted + self._waiting
 
     def subscribe(self, subscriber: ISubscriber, resume: Position | None = None) -> Deferred[None]:
         """Gives `subscriber` the current state and every change from then on.
@@ -111,7 +112,7 @@ class Feed(ABC):
             NotFound: there is nothing to watch.
             Unavailable: a source is unreachable, or this node lags behind what others may have delivered.
         """
-        self._subscribers[subscriber] = False
+        self._waiting += (subscriber,)
         self._counted(self._key, 1)
         if self._past is not None:
             return Deferred.fromCoroutine(self._greet(subscriber, resume))
@@ -124,12 +125,17 @@ class Feed(ABC):
 
     def unsubscribe(self, subscriber: ISubscriber) -> None:
         """Removes `subscriber`. Unknown ones are ignored."""
-        if self._subscribers.pop(subscriber, None) is not None:
-            self._counted(self._key, -1)
+        if subscriber in self._greeted:
+            self._greeted = _without(subscriber, self._greeted)
+        elif subscriber in self._waiting:
+            self._waiting = _without(subscriber, self._waiting)
+        else:
+            return
+        self._counted(self._key, -1)
 
     def send_heartbeat(self, subscriber: ISubscriber) -> None:
         """Sends `subscriber` the feed's position. Does nothing when it is unknown or has no snapshot yet."""
-        if self._subscribers.get(subscriber):
+        if subscriber in self._greeted:
             subscriber.deliver(self.heartbeat())
 
     def broadcast(self, update: Update) -> None:
@@ -137,14 +143,15 @@ class Feed(ABC):
         if self._tracer is not None:
             self._tracer.deliver(update, self._recipients())
             return
-        for subscriber in tuple(self._subscribers):
-            if self._subscribers.get(subscriber):  # delivering to one may remove another.
+        greeted = self._greeted
+        for subscriber in greeted:
+            if greeted is self._greeted or subscriber in self._greeted:  # delivering to one may remove another.
                 subscriber.deliver(update)
 
     def _recipients(self) -> Iterator[ISubscriber]:
         """The watchers that have their snapshot, each when it is its turn."""
-        for subscriber in tuple(self._subscribers):
-            if self._subscribers.get(subscriber):
+        for subscriber in self._greeted:
+            if subscriber in self._greeted:
                 yield subscriber
 
     def position_of(self, change: MaterialsChange | QueueChange) -> Moment:
@@ -171,7 +178,7 @@ class Feed(ABC):
         self._release(failure)
 
     def _dismiss(self) -> Iterable[ISubscriber]:
-        subscribers, self._subscribers = self._subscribers, {}
+        subscribers, self._greeted, self._waiting = self.subscribers, (), ()
         self._counted(self._key, -len(subscribers))
         return subscribers
 
@@ -184,12 +191,12 @@ class Feed(ABC):
         try:
             await self.caught_up()
         except Unavailable:
-            if subscriber not in self._subscribers:
+            if subscriber not in self._waiting:
                 return
             self.unsubscribe(subscriber)
             raise
         lost = None if resume is None else await missed_changes(self, resume, self._epochs, self._clock)
-        if subscriber not in self._subscribers:
+        if subscriber not in self._waiting:
             return
         self._hand_over(
             subscriber, whole_or_nothing([*self.snapshot()]) if resume is None else self._return(resume, lost)
@@ -211,11 +218,12 @@ class Feed(ABC):
     def _hand_over(self, subscriber: ISubscriber, updates: Iterable[Update]) -> None:
         """Delivers the first updates; from then on the watcher receives every change."""
         for update in updates:
-            if subscriber not in self._subscribers:  # a delivery may remove it.
+            if subscriber not in self._waiting:  # a delivery may remove it.
                 return
             subscriber.deliver(update)
-        if subscriber in self._subscribers:
-            self._subscribers[subscriber] = True
+        if subscriber in self._waiting:
+            self._waiting = _without(subscriber, self._waiting)
+            self._greeted += (subscriber,)
 
     def close(self) -> None:
         """Stops listening and accepts no more watchers. May be called twice."""
@@ -266,3 +274,8 @@ class Feed(ABC):
     @abstractmethod
     def returned(self, recovered: bool, at: Position) -> Update:
         """The update that says how a return went, and the position that it leads to."""
+
+
+def _without(subscriber: ISubscriber, subscribers: tuple[ISubscriber, ...]) -> tuple[ISubscriber, ...]:
+    at = subscribers.index(subscriber)
+    return subscribers[:at] + subscribers[at + 1 :]

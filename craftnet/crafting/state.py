@@ -63,7 +63,7 @@ class Material(Struct, frozen=True, gc=False):
     problem: MaterialNotification | None = None
 
 
-class MaterialsState(Struct, frozen=True):
+class MaterialsState(Struct, frozen=True, gc=False):
     """All materials of one session, in the order in which they were first named.
 
     Attributes:
@@ -79,7 +79,7 @@ class MaterialsState(Struct, frozen=True):
     stamps: Stamps = ()
 
 
-class MaterialsChange(Struct, frozen=True):
+class MaterialsChange(Struct, frozen=True, gc=False):
     """A new state of a session's materials and the changes that led to it.
 
     `accepted` and `trace` are as in `SessionState`.
@@ -119,7 +119,7 @@ class QueueEntry(Struct, frozen=True, gc=False):
         return self.status.station_type
 
 
-class QueueState(Struct, frozen=True):
+class QueueState(Struct, frozen=True, gc=False):
     """All of one player's queue entries.
 
     Attributes:
@@ -137,7 +137,7 @@ class QueueState(Struct, frozen=True):
     stamps: Stamps = ()
 
 
-class QueueChange(Struct, frozen=True):
+class QueueChange(Struct, frozen=True, gc=False):
     """A new state of a player's queue entries, and the update of the entry that led to it.
 
     Attributes:

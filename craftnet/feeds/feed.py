@@ -80,7 +80,7 @@ class Feed(ABC):
     def past(self) -> RecentChanges | None:
         """The recent changes in the present epoch; None while the feed is not open."""
         if self._past is not None and self._past.epoch != self._epochs.now():
-            self._past = RecentChanges(self._epochs.now(), self.versions())
+            self._past = RecentChanges.of(self._epochs.now(), self.versions())
         return self._past
 
     @property
@@ -169,7 +169,7 @@ class Feed(ABC):
         if self._closed:
             self.unlisten()  # all watchers left meanwhile, and parts of `open` ran after `close`.
         else:
-            self._past = RecentChanges(self._epochs.now(), self.versions())
+            self._past = RecentChanges.of(self._epochs.now(), self.versions())
         self._release(None)
 
     def _failed(self, failure: Failure) -> None:

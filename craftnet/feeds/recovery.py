@@ -69,15 +69,36 @@ class MissedChanges(Struct, frozen=True):
     queue: Sequence[QueueChange] = ()
 
 
-class RecentChanges:
-    """The recent changes of a feed in one epoch, from `here` on."""
+class RecentChanges(Struct, eq=False, gc=False):
+    """The recent changes of a feed in one epoch.
 
-    __slots__ = ("epoch", "materials", "queue")
+    Every open feed keeps one, so it is small: a history is created when it is needed.
+    """
 
-    def __init__(self, epoch: str, here: Versions) -> None:
-        self.epoch = epoch
-        self.materials: History[MaterialsChange] = History(here.materials)
-        self.queue: History[QueueChange] = History(here.queue)
+    epoch: str
+    _materials_version: int
+    _queue_version: int
+    _materials: History[MaterialsChange] | None = None
+    _queue: History[QueueChange] | None = None
+
+    @classmethod
+    def of(cls, epoch: str, here: Versions) -> RecentChanges:
+        """A new one, from `here` on."""
+        return cls(epoch, here.materials, here.queue)
+
+    @property
+    def materials(self) -> History[MaterialsChange]:
+        """The changes of the materials."""
+        if self._materials is None:
+            self._materials = History(self._materials_version)
+        return self._materials
+
+    @property
+    def queue(self) -> History[QueueChange]:
+        """The changes of the queue."""
+        if self._queue is None:
+            self._queue = History(self._queue_version)
+        return self._queue
 
     def since(self, at: Versions, now: float, recalled: MissedChanges | None = None) -> MissedChanges | None:
         """The changes after `at`, which the feed has reached; None when not all are known."""

@@ -30,8 +30,15 @@ def inputs() -> dict[str, list[bytes]]:
     return {
         "state": [*states, *posted, *(b"".join(map(framed, history)) for history in histories)],
         "client": [*packed, *bodies, *datagrams, *received, *(b"\x00" + framed(state) for state in states)],
+        "frames": [frame(0x81, TEXTS[0].encode()), frame(1, b"a") + frame(0x89, b"p") + frame(0x80, b"b"), CLOSE],
         "feed": [*(b"\x02" + octets for octets in posted), *(b"\x00" + text.encode() for text in TEXTS)],
     }
+
+
+def frame(first: int, payload: bytes) -> bytes:
+    """A frame of a WebSocket with this first byte."""
+    size = bytes([len(payload)]) if len(payload) < 126 else struct.pack(">BH", 126, len(payload))
+    return bytes([first]) + size + payload
 
 
 def framed(body: bytes) -> bytes:
@@ -49,6 +56,9 @@ TEXTS = [
     '{"session_token":"3q2-7wABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f","server_endpoint":"[::1]:8082",'
     '"compression":"lz4","negotiated_packet_size":4096,"heartbeat_interval":5000,"session_index":1}',
 ]
+
+
+CLOSE = frame(0x88, b"\x0f\xa1" + b"the token has expired")
 
 
 def main(directory: Path) -> None:

@@ -275,6 +275,7 @@ void FeedDecoder::add_dictionary(std::uint8_t id, Bytes dictionary) {
 Outcome FeedDecoder::decode_text(std::string_view text, FeedMessage& message) {
   if (text.size() > kLongest) return Outcome::kOverlong;
   message = FeedMessage{};
+  if (!is_utf8(text)) return Outcome::kGarbled;
   JsonReader json(text);
   if (!MessageReader(json, message).read()) return Outcome::kGarbled;
   message.progress.anchor = message.timestamp;

@@ -134,6 +134,7 @@ bool JsonReader::read_number(double& value) noexcept {
     }
     exponent += negative ? -said : said;
   }
+  if (mantissa == 0) exponent = 0;  // 0e999 is 0.
   value = exponent < 0 ? mantissa / std::pow(10.0, -exponent) : mantissa * std::pow(10.0, exponent);
   if (raw[0] == '-') value = -value;
   return std::isfinite(value) || fail();

@@ -91,6 +91,7 @@ void PartialTable::begin(std::uint32_t version) noexcept {
 }
 
 Outcome PartialTable::add(const wire::MaterialsPart& part, Bytes rows) noexcept {
+  if (part.rows > kMostRows) return Outcome::kOutOfRange;
   if (has_totals_ && (part.rows != rows_ || part.problems != problems_)) return Outcome::kContradictory;
   if (!has_totals_) {
     has_totals_ = true;
@@ -122,6 +123,7 @@ Outcome PartialTable::add(const wire::ProblemsPart& part, Bytes entries) noexcep
 }
 
 Outcome PartialTable::add_problem(std::size_t number, const wire::ProblemRow& problem) noexcept {
+  if (number >= kMostRows || problem.row >= kMostRows) return Outcome::kOutOfRange;
   if (number >= entries_.size()) entries_.resize(number + 1);
   Entry& entry = entries_[number];
   if (entry.there) return same_entry(entry.problem, problem) ? Outcome::kAccepted : Outcome::kContradictory;
@@ -259,6 +261,12 @@ Outcome Materials::finish_part(Outcome outcome, bool known, std::uint64_t sequen
   hold(parts_version_, whole);
   changed = true;
   return Outcome::kAccepted;
+}
+
+void Materials::settle() noexcept {
+  parts_ = PartialTable();
+  history_ = History();
+  parts_open_ = false;
 }
 
 Outcome Materials::agrees(const wire::MaterialsPart& part, Bytes rows) const noexcept {

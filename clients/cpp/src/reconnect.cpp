@@ -13,6 +13,13 @@ constexpr std::size_t kLongestPayload = 8192;  // bytes of a token's payload tha
   return static_cast<Time>(seconds * static_cast<double>(kSecond));
 }
 
+/// The wait that a server asks for: at most a day, and none when it says no number.
+[[nodiscard]] Time wait_of(double seconds) noexcept {
+  constexpr double kLongest = 86400;
+  if (!(seconds > 0)) return 0;
+  return time_of(seconds < kLongest ? seconds : kLongest);
+}
+
 }  // namespace
 
 double retry_seconds(std::string_view reason) noexcept {
@@ -27,9 +34,8 @@ double retry_seconds(std::string_view reason) noexcept {
 }
 
 Verdict verdict_of_close(std::uint16_t code, std::string_view reason) noexcept {
-  const double asked = retry_seconds(reason);
   Verdict verdict;
-  verdict.after = asked > 0 ? time_of(asked) : 0;
+  verdict.after = wait_of(retry_seconds(reason));
   switch (code) {
     case 1000:
       verdict.kind = Verdict::Kind::kOver;
@@ -60,7 +66,7 @@ Verdict verdict_of_status(int status, double retry_after) noexcept {
   constexpr int kUnauthorized = 401;
   constexpr int kTooMany = 429;
   Verdict verdict;
-  verdict.after = retry_after > 0 ? time_of(retry_after) : 0;
+  verdict.after = wait_of(retry_after);
   if (status == kUnauthorized) {
     verdict.kind = Verdict::Kind::kStale;
   } else if (status >= 300 && status < 500 && status != kTooMany) {

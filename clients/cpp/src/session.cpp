@@ -2,11 +2,14 @@
 
 #include <cstring>
 
+#include "craftnet/text.h"
+
 namespace craftnet {
 
 namespace {
 
 constexpr Time kClaimTimeout = 20 * kSecond;
+constexpr std::size_t kMostLive = 32;  // sessions of a connection that are not over.
 
 }  // namespace
 
@@ -42,6 +45,8 @@ Outcome Session::take(const StateRecord& record, std::uint64_t sequence) {
     case wire::SessionOver::kTag:
       over_ = true;
       over_reason_ = record.over.reason;
+      materials_.settle();
+      if (reason_ != nullptr) reason_->settle();
       changes_ |= kSessionOver;
       return outcome;
     default:
@@ -123,6 +128,12 @@ Outcome Reason::take(const wire::ReasonPart& part, Bytes text, std::uint64_t seq
   return Outcome::kAccepted;
 }
 
+void Reason::settle() noexcept {
+  octets_ = {};
+  there_ = {};
+  open_ = false;
+}
+
 bool Reason::add(const wire::ReasonPart& part, Bytes text) noexcept {
   if (part.total != octets_.size()) return false;
   for (std::size_t k = 0; k < text.size; ++k) {
@@ -135,30 +146,11 @@ bool Reason::add(const wire::ReasonPart& part, Bytes text) noexcept {
   return true;
 }
 
-namespace {
-
-/// The size of the UTF-8 character at `at`, at most `left` bytes; 0 when it is malformed.
-[[nodiscard]] std::size_t character(const std::uint8_t* at, std::size_t left) noexcept {
-  const std::uint8_t first = at[0];
-  if (first < 0x80) return 1;
-  const std::size_t size = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : 2;
-  if (first < 0xC2 || first > 0xF4 || size > left) return 0;
-  for (std::size_t k = 1; k < size; ++k) {
-    if ((at[k] & 0xC0U) != 0x80U) return 0;
-  }
-  const std::uint8_t second = at[1];
-  const bool overlong = (first == 0xE0 && second < 0xA0) || (first == 0xF0 && second < 0x90);
-  const bool outside = (first == 0xED && second >= 0xA0) || (first == 0xF4 && second >= 0x90);
-  return overlong || outside ? 0 : size;
-}
-
-}  // namespace
-
 std::string Reason::decoded() const {
   std::string text;
   text.reserve(octets_.size());
   for (std::size_t at = 0; at < octets_.size();) {
-    const std::size_t size = character(octets_.data() + at, octets_.size() - at);
+    const std::size_t size = utf8_character(octets_.data() + at, octets_.size() - at);
     if (size == 0) {
       text += "\xEF\xBF\xBD";
       ++at;
@@ -180,7 +172,7 @@ void Sessions::apply(Bytes body, std::uint64_t sequence, Time now, Faults& fault
   Session* session = find(0);
   while (!reader.at_end() && reader.next(record) == Outcome::kAccepted) {
     if (record.tag == wire::Selector::kTag) {
-      session = &find_or_add(record.selector.session, now);
+      session = find_or_add(record.selector.session, now);
       continue;
     }
     if (record.tag == wire::FreshSecret::kTag) {
@@ -190,6 +182,7 @@ void Sessions::apply(Bytes body, std::uint64_t sequence, Time now, Faults& fault
       secret_is_new_ = true;
       continue;
     }
+    if (session == nullptr) continue;
     const bool of_table = record.tag == wire::MaterialsPart::kTag || record.tag == wire::ProblemsPart::kTag ||
                           record.tag == wire::MaterialsDelta::kTag;
     if (of_table && !session->over_) session->to_acknowledge_ = true;
@@ -205,12 +198,16 @@ Session* Sessions::find(std::uint8_t index) noexcept {
   return nullptr;
 }
 
-Session& Sessions::find_or_add(std::uint8_t index, Time now) {
+/// Null when the server names more sessions than a connection carries.
+Session* Sessions::find_or_add(std::uint8_t index, Time now) {
   Session* known = find(index);
-  if (known != nullptr) return *known;
+  if (known != nullptr) return known;
+  std::size_t live = 0;
+  for (const std::unique_ptr<Session>& session : sessions_) live += session->over_ ? 0U : 1U;
+  if (live >= kMostLive) return nullptr;
   Session& made = claim(index);
   made.unclaimed_until_ = now + kClaimTimeout;
-  return made;
+  return &made;
 }
 
 Session& Sessions::claim(std::uint8_t index) {

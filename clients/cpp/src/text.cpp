@@ -86,4 +86,28 @@ void write_base64url(Bytes octets, char* out) noexcept {
   if (held > 0) *out = kAlphabet[(bits << (6 - held)) & 63U];
 }
 
+std::size_t utf8_character(const std::uint8_t* at, std::size_t left) noexcept {
+  const std::uint8_t first = at[0];
+  if (first < 0x80) return 1;
+  const std::size_t size = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : 2;
+  if (first < 0xC2 || first > 0xF4 || size > left) return 0;
+  for (std::size_t k = 1; k < size; ++k) {
+    if ((at[k] & 0xC0U) != 0x80U) return 0;
+  }
+  const std::uint8_t second = at[1];
+  const bool overlong = (first == 0xE0 && second < 0xA0) || (first == 0xF0 && second < 0x90);
+  const bool outside = (first == 0xED && second >= 0xA0) || (first == 0xF4 && second >= 0x90);
+  return overlong || outside ? 0 : size;
+}
+
+bool is_utf8(std::string_view text) noexcept {
+  const auto* octets = reinterpret_cast<const std::uint8_t*>(text.data());
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t size = utf8_character(octets + at, text.size() - at);
+    if (size == 0) return false;
+    at += size;
+  }
+  return true;
+}
+
 }  // namespace craftnet

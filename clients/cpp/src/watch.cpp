@@ -8,6 +8,7 @@ namespace {
 
 constexpr Time kLongestProbePause = 300 * kSecond;
 constexpr Time kReasonTimeout = 2 * kSecond;
+constexpr Time kAnswerTimeout = 10 * kSecond;  // of …/connect with the look-up, and of a WebSocket's handshake.
 constexpr Time kRenewalMargin = 30 * kSecond;  // before a token expires.
 constexpr Time kRenewalPause = 5 * kSecond;
 constexpr Time kWebSocketUncertainty = 250 * kMillisecond;
@@ -102,9 +103,14 @@ void Watch::attempt(Transport transport, Time now) {
 
 /// Continues the attempts that wait for a token.
 void Watch::proceed(Time now) {
-  (void)now;
-  if (udp_stage_ == Stage::kAsking) ask_to_connect();
-  if (websocket_stage_ == Stage::kAsking) open_websocket();
+  if (udp_stage_ == Stage::kAsking) {
+    udp_give_up_at_ = now + kAnswerTimeout;
+    ask_to_connect();
+  }
+  if (websocket_stage_ == Stage::kAsking) {
+    websocket_timeout_at_ = now + kAnswerTimeout;
+    open_websocket();
+  }
 }
 
 void Watch::token(std::string_view token, Time now) {
@@ -144,6 +150,7 @@ void Watch::renew_token(Time now) {
 /// Handles the loss of a transport, or a failed attempt. `elsewhere`: whether the other transport is tried at once.
 void Watch::lose(Transport transport, const Verdict& verdict, bool elsewhere, Time now) {
   (transport == Transport::kUdp ? udp_stage_ : websocket_stage_) = Stage::kIdle;
+  (transport == Transport::kUdp ? udp_give_up_at_ : websocket_timeout_at_) = kNever;
   if (result_ != Result::kNone) return;
   if (verdict.kind == Verdict::Kind::kStale) token_stale_ = true;
   if (transport != transport_) {  // UDP, tried while a WebSocket is in use.
@@ -202,12 +209,13 @@ void Watch::request(WatchRequest::Kind kind, std::string target, std::string bod
   requests_.push_back(std::move(made));
 }
 
-void Watch::emit(WatchEvent::Kind kind, Transport transport, Time wait) {
+void Watch::emit(WatchEvent::Kind kind, Transport transport, Time wait, const FeedMessage& message) {
   if (events_.size() >= kMostEvents && kind != WatchEvent::Kind::kEnded) return;
   WatchEvent event;
   event.kind = kind;
   event.transport = transport;
   event.wait = wait;
+  event.message = message;
   events_.push_back(std::move(event));
 }
 

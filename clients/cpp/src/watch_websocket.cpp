@@ -90,7 +90,6 @@ void Watch::websocket_binary(Bytes octets, Time now) {
 
 void Watch::websocket_closed(std::uint16_t code, std::string_view reason, Time now) {
   if (result_ != Result::kNone || websocket_stage_ == Stage::kIdle) return;
-  websocket_timeout_at_ = kNever;
   lose(Transport::kWebSocket, verdict_of_close(code, reason), false, now);
 }
 
@@ -110,8 +109,7 @@ void Watch::take_message(FeedMessage& message, Time now) {
   if (repeats(message)) return;
   take_position(message);
   if (message.has_material || message.has_queue || !message.changes.empty()) {
-    emit(WatchEvent::Kind::kMessage, Transport::kWebSocket);
-    if (events_.back().kind == WatchEvent::Kind::kMessage) events_.back().message = message;
+    emit(WatchEvent::Kind::kMessage, Transport::kWebSocket, 0, message);
   }
   if (!message.has_progress) return;
   take_progress(message.progress, message.failure_reason, message.progress_rounding);

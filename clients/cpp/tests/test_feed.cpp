@@ -124,6 +124,20 @@ TEST(binary_message) {
   EXPECT(decoder.decode_binary({record, sizeof record}, message, missing) == Outcome::kReserved);
 }
 
+TEST(text_that_is_not_utf8) {
+  FeedDecoder decoder(lz4);
+  FeedMessage message;
+  const std::string before = R"({"type":"crafting_failed","progress_data":{"status":"failed","failure_reason":")";
+  EXPECT(decoder.decode_text(before + "\xC3\xBC\"}}", message) == Outcome::kAccepted);
+  EXPECT(message.failure_reason == "\xC3\xBC");
+  for (const char* wrong : {"\xC3", "\xFF", "\xED\xA0\x80", "\xC0\xAF", "\xF5\x80\x80\x80"}) {
+    EXPECT(decoder.decode_text(before + wrong + "\"}}", message) == Outcome::kGarbled);
+  }
+  EXPECT(decoder.decode_text(before + "\\ud800\"}}", message) == Outcome::kAccepted);
+  EXPECT(message.failure_reason == "\xEF\xBF\xBD");
+  EXPECT(decoder.decode_text(std::string(65537, ' '), message) == Outcome::kOverlong);
+}
+
 TEST(close_codes) {
   using Kind = Verdict::Kind;
   EXPECT(verdict_of_close(1000, "").kind == Kind::kOver);
@@ -136,6 +150,9 @@ TEST(close_codes) {
     EXPECT(verdict_of_close(code, "").kind == Kind::kLost);
   }
   EXPECT(verdict_of_close(1001, "retry in 7.3 s").after == 7300 * kMillisecond);
+  EXPECT(verdict_of_close(1001, "retry in 1e300 s").after == 86400 * kSecond);
+  EXPECT(verdict_of_status(503, 1e300).after == 86400 * kSecond && verdict_of_status(503, -1).after == 0);
+  EXPECT(verdict_of_status(503, std::nan("")).after == 0);
   for (const char* reason : {"", "retry in  s", "retry in 7.3", "retry in seven s", "retry in -1 s", "come back"}) {
     EXPECT_SAYING(verdict_of_close(1001, reason).after == 0, reason);
   }
@@ -198,6 +215,8 @@ TEST(json_reader) {
   EXPECT(number.read_number(value) && std::fabs(value + 125) < 1e-9);
   JsonReader large("1e999");
   EXPECT(!large.read_number(value));
+  JsonReader zero("-0.0e999");
+  EXPECT(zero.read_number(value) && value == 0);
 }
 
 TEST(text) {

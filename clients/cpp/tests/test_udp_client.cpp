@@ -1,62 +1,18 @@
 // A connection from HELLO to CLOSE, with a server in the same process.
 #include <cmath>
-#include <cstdlib>
-#include <new>
 
-#include "craftnet/liblz4.h"
-#include "craftnet/openssl.h"
-#include "craftnet/udp_client.h"
-#include "server.h"
+#include "pair.h"
 #include "testing.h"
 
 using namespace craftnet;
+using testing::kNow;
+using testing::Pair;
 using testing::progress_state;
 using testing::Server;
 
 namespace {
 
-OpenSslCrypto crypto;
-LibLz4 lz4;
-constexpr Time kNow = 1800000000 * kSecond;
 constexpr std::uint64_t kNowMs = 1800000000000;
-
-struct Pair {
-  Pair() : server(crypto), client(crypto, lz4, server.agreement(), kNow) {
-    exchange(client, server, kNow);
-    EXPECT(server.responded);
-    deliver(server.seal(wire::Kind::kHeartbeat, std::vector<std::uint8_t>(24)), kNow);
-    EXPECT(client.connected());
-    exchange(client, server, kNow);
-  }
-
-  Outcome deliver(std::vector<std::uint8_t> datagram, Time now) {
-    const Outcome outcome = client.receive(datagram.data(), datagram.size(), now);
-    exchange(client, server, now);
-    return outcome;
-  }
-
-  Outcome deliver_state(const std::vector<std::uint8_t>& body, Time now) {
-    return deliver(server.seal(wire::Kind::kState, body), now);
-  }
-
-  /// The number of datagrams of this kind that the server has received.
-  int count(wire::Kind kind) const {
-    int found = 0;
-    for (const Server::Received& each : server.received) found += each.kind == kind ? 1 : 0;
-    return found;
-  }
-
-  /// The kinds of the events since the last call.
-  std::vector<int> events() {
-    std::vector<int> found;
-    UdpEvent event;
-    while (client.poll(event)) found.push_back(static_cast<int>(event.kind));
-    return found;
-  }
-
-  Server server;
-  UdpClient client;
-};
 
 using Kind = UdpEvent::Kind;
 
@@ -160,6 +116,8 @@ TEST(silence_ends) {
 }
 
 TEST(nobody_answers) {
+  OpenSslCrypto crypto;
+  LibLz4 lz4;
   Server server(crypto);
   Agreement agreement = server.agreement();
   agreement.servers = 2;
@@ -264,62 +222,3 @@ TEST(bar_glides_over_a_jump) {
   bar.updated();
   EXPECT(bar.at(progress, kSecond, 0.5).percent == 100.0);
 }
-
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define CRAFTNET_OWN_ALLOCATOR 0  // ThreadSanitizer has its own.
-#endif
-#endif
-#ifndef CRAFTNET_OWN_ALLOCATOR
-#define CRAFTNET_OWN_ALLOCATOR 1
-#endif
-
-#if CRAFTNET_OWN_ALLOCATOR
-
-// --- Allocations
-// -------------------------------------------------------------------------------------------------------
-
-namespace {
-
-long allocations = 0;
-
-}  // namespace
-
-void* operator new(std::size_t size) {
-  ++allocations;
-  return std::malloc(size);
-}
-void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
-  ++allocations;
-  return std::malloc(size);
-}
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
-
-TEST(no_allocation_per_datagram) {
-  Pair pair;
-  std::uint8_t out[UdpClient::kRoom];
-  UdpEvent event;
-  std::uint32_t version = 1;
-  (void)pair.deliver_state(testing::table_state(version, 10, 5), kNow);
-  long during = 0;
-  for (int k = 0; k < 400; ++k) {
-    const Time now = kNow + k * kMillisecond;
-    ++version;
-    std::vector<std::uint8_t> state = testing::delta_state(version, 1, 1000 + version);
-    const std::vector<std::uint8_t> progress =
-        progress_state(version, wire::Status::kActive, 2000, 40000, kNowMs + version);
-    state.insert(state.end(), progress.begin(), progress.end());
-    std::vector<std::uint8_t> datagram = pair.server.seal(wire::Kind::kState, state);
-    const long before = allocations;
-    EXPECT(pair.client.receive(datagram.data(), datagram.size(), now) == Outcome::kAccepted);
-    while (pair.client.transmit(now, out) > 0) {
-    }
-    while (pair.client.poll(event)) {
-    }
-    if (k >= 100) during += allocations - before;
-  }
-  EXPECT_SAYING(during == 0, std::to_string(during));
-}
-
-#endif

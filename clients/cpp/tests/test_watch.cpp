@@ -36,7 +36,7 @@ TEST(watch_falls_back_and_returns) {
   owner.deliver(wire::Kind::kState, {9, 0, 0, 0, 0, 0, 0, 0, 42, 4, 'e', 'p', 'o', 'c'});
   EXPECT(owner.watch.position().version == 42);
   owner.blocked = true;
-  owner.until(kStart + 60 * kSecond);  // a timeout, another attempt, and its 3 s.
+  owner.until(kStart + 19 * kSecond);  // a timeout, and another attempt.
   EXPECT(owner.last_request(Kind::kConnect) != nullptr && owner.last_request(Kind::kOpenWebSocket) == nullptr);
   owner.answer_connect();
   owner.watch.resolved(1, owner.now);
@@ -144,6 +144,38 @@ TEST(watch_gives_up) {
     owner.until(owner.now + kSecond);
   }
   EXPECT(owner.watch.result() == Watch::Result::kUnreachable);
+}
+
+TEST(watch_does_not_wait_for_a_server_that_never_answers) {
+  Owner owner;
+  owner.until(kStart + 9 * kSecond);
+  EXPECT(owner.last_request(Kind::kOpenWebSocket) == nullptr);
+  owner.until(kStart + 10 * kSecond);
+  EXPECT(owner.last_request(Kind::kOpenWebSocket) != nullptr);  // instead of …/connect.
+  owner.requests.clear();
+  owner.until(kStart + 21 * kSecond);
+  EXPECT(owner.last_request(Kind::kCloseWebSocket) != nullptr && owner.last_request(Kind::kOpenWebSocket) != nullptr);
+  owner.until(kStart + 120 * kSecond);
+  EXPECT(owner.watch.result() == Watch::Result::kUnreachable);
+}
+
+TEST(watch_keeps_old_messages_when_nobody_polls) {
+  Owner owner(watch_settings(false));
+  owner.watch.websocket_opened("", owner.now);
+  for (int quantity = 1; quantity < 2000; ++quantity) {
+    owner.watch.websocket_text(R"({"session_id":"aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa","type":"material_notification",)"
+                               R"("material_data":{"available_quantity":)" +
+                                   std::to_string(quantity) + "}}",
+                               owner.now);
+  }
+  owner.step();
+  EXPECT(owner.count(Event::kMessage) > 1000);
+  std::uint32_t before = 0;
+  for (const WatchEvent& event : owner.events) {
+    if (event.kind != Event::kMessage) continue;
+    EXPECT(event.message.material.available_quantity == before + 1);
+    before = event.message.material.available_quantity;
+  }
 }
 
 TEST(watch_stops) {

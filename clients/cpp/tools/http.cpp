@@ -3,6 +3,7 @@
 #include <openssl/evp.h>
 #include <openssl/rand.h>
 
+#include <algorithm>
 #include <cctype>
 #include <cstdlib>
 
@@ -10,7 +11,7 @@ namespace tools {
 
 namespace {
 
-constexpr std::size_t kLongest = 1U << 20;
+constexpr std::size_t kLongest = Stream::kMostInput;
 
 std::string base64(const unsigned char* octets, int size) {
   std::string text(static_cast<std::size_t>((size + 2) / 3 * 4 + 1), '\0');
@@ -103,7 +104,7 @@ void Exchange::begin(const Url& url, const Authorities* tls, const std::string& 
 }
 
 bool Exchange::pump(Answer& answer) {
-  if (stream.pump()) return false;  // the server closes the connection after its response.
+  if (stream.pump() && stream.in.size() < kLongest) return false;  // the server closes after its response.
   std::string in = stream.in;
   stream.close();
   under_way_ = false;
@@ -121,8 +122,8 @@ void WebSocket::open(const Url& url, const Authorities* tls, const std::string& 
   state_ = State::kHandshake;
   code = 1006;
   reason.clear();
-  fragments_.clear();
-  fragmented_ = 0;
+  frames_ = FrameReader();
+  offered_ = protocols;
   unsigned char random[16];
   RAND_bytes(random, sizeof random);
   key_ = base64(random, sizeof random);
@@ -135,30 +136,21 @@ void WebSocket::open(const Url& url, const Authorities* tls, const std::string& 
 }
 
 void WebSocket::close() {
-  if (state_ == State::kOpen) {
-    send_frame(8, std::string("\x03\xe8", 2));
-    stream.pump();
-  }
+  if (state_ == State::kOpen) send_close(1000);
   state_ = State::kIdle;
   stream.close();
 }
 
 void WebSocket::send_frame(unsigned opcode, const std::string& payload) {
-  std::string frame(1, static_cast<char>(0x80U | opcode));
-  if (payload.size() < 126) {
-    frame.push_back(static_cast<char>(0x80U | payload.size()));
-  } else {
-    frame.push_back(static_cast<char>(0x80U | 126U));
-    frame.push_back(static_cast<char>((payload.size() >> 8) & 255U));
-    frame.push_back(static_cast<char>(payload.size() & 255U));
-  }
   unsigned char mask[4];
   RAND_bytes(mask, sizeof mask);
-  frame.append(reinterpret_cast<const char*>(mask), sizeof mask);
-  for (std::size_t k = 0; k < payload.size(); ++k) {
-    frame.push_back(static_cast<char>(static_cast<unsigned char>(payload[k]) ^ mask[k % 4]));
-  }
-  stream.send(frame);
+  stream.send(client_frame(opcode, payload, mask));
+}
+
+void WebSocket::send_close(std::uint16_t with) {
+  const char octets[2] = {static_cast<char>(with >> 8), static_cast<char>(with & 255U)};
+  send_frame(8, std::string(octets, sizeof octets));
+  stream.pump();
 }
 
 WebSocket::Event WebSocket::next(bool gone) {
@@ -170,15 +162,20 @@ WebSocket::Event WebSocket::next(bool gone) {
 
 WebSocket::Event WebSocket::read_handshake(bool gone) {
   if (!take_head(stream.in, answer)) {
-    if (!gone) return Event::kNone;
+    if (!gone && stream.in.size() < kLongest) return Event::kNone;
     answer = Answer{};
     state_ = State::kIdle;
+    stream.close();
     return Event::kRefused;
   }
-  if (answer.status == 101 && answer.header("sec-websocket-accept") == accept_of(key_)) {
+  const bool accepted = answer.status == 101 && answer.header("sec-websocket-accept") == accept_of(key_);
+  const std::string selected = answer.header("sec-websocket-protocol");
+  const bool offered = selected.empty() || std::find(offered_.begin(), offered_.end(), selected) != offered_.end();
+  if (accepted && offered && answer.header("sec-websocket-extensions").empty()) {
     state_ = State::kOpen;
     return Event::kOpened;
   }
+  if (answer.status == 101) answer.status = 0;  // not an answer to this request.
   state_ = State::kIdle;
   stream.close();
   return Event::kRefused;
@@ -193,42 +190,26 @@ WebSocket::Event WebSocket::fail(std::uint16_t with) {
 
 WebSocket::Event WebSocket::read_frame() {
   for (;;) {
-    const std::string& in = stream.in;
-    const auto octet = [&in](std::size_t at) { return static_cast<unsigned>(static_cast<unsigned char>(in[at])); };
-    if (in.size() < 2) return Event::kNone;
-    std::size_t head = 2;
-    std::size_t size = octet(1) & 127U;
-    if (size >= 126) {
-      head = size == 126 ? 4 : 10;
-      if (in.size() < head) return Event::kNone;
-      size = 0;
-      for (std::size_t at = 2; at < head; ++at) size = (size << 8) | octet(at);
-    }
-    if ((octet(1) & 128U) != 0 || size > kLongest) return fail(1002);
-    if (in.size() < head + size) return Event::kNone;
-    const bool last = (octet(0) & 128U) != 0;
-    const unsigned opcode = octet(0) & 15U;
-    const std::string payload = in.substr(head, size);
-    stream.in.erase(0, head + size);
-    if (opcode == 9) {
-      send_frame(10, payload);
-      stream.pump();
-    } else if (opcode == 8) {
-      const bool said = payload.size() >= 2;
-      reason = said ? payload.substr(2) : "";
-      return fail(said ? static_cast<std::uint16_t>((static_cast<unsigned char>(payload[0]) << 8) |
-                                                    static_cast<unsigned char>(payload[1]))
-                       : std::uint16_t{1005});
-    } else if (opcode <= 2) {
-      if (opcode != 0) {
-        fragmented_ = opcode;
-        fragments_.clear();
-      }
-      fragments_ += payload;
-      if (fragments_.size() > kLongest) return fail(1009);
-      if (!last) continue;
-      message = fragments_;
-      return fragmented_ == 1 ? Event::kText : Event::kBinary;
+    switch (frames_.next(stream.in)) {
+      case FrameReader::Event::kNone:
+        return Event::kNone;
+      case FrameReader::Event::kText:
+        message.swap(frames_.payload);
+        return Event::kText;
+      case FrameReader::Event::kBinary:
+        message.swap(frames_.payload);
+        return Event::kBinary;
+      case FrameReader::Event::kPing:
+        send_frame(10, frames_.payload);
+        stream.pump();
+        break;
+      case FrameReader::Event::kClosed:
+        reason = frames_.payload;
+        send_close(frames_.code == 1005 ? std::uint16_t{1000} : frames_.code);
+        return fail(frames_.code);
+      case FrameReader::Event::kFault:
+        send_close(frames_.code);
+        return fail(1006);  // the server has said nothing: the connection is lost.
     }
   }
 }

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "frames.h"
 #include "stream.h"
 
 namespace tools {
@@ -76,14 +77,15 @@ class WebSocket {
   enum class State { kIdle, kHandshake, kOpen };
 
   void send_frame(unsigned opcode, const std::string& payload);
+  void send_close(std::uint16_t with);
   Event read_handshake(bool gone);
   Event read_frame();
   Event fail(std::uint16_t with);
 
   State state_ = State::kIdle;
   std::string key_;
-  std::string fragments_;
-  unsigned fragmented_ = 0;  // the opcode of the message that `fragments_` belong to.
+  std::vector<std::string> offered_;
+  FrameReader frames_;
 };
 
 }  // namespace tools

@@ -88,12 +88,13 @@ bool Stream::pump_plain() {
     out_.erase(0, static_cast<std::size_t>(written));
   }
   char buffer[65536];
-  for (;;) {
+  while (in.size() < kMostInput) {
     const ssize_t size = recv(descriptor_, buffer, sizeof buffer, 0);
     if (size < 0) return errno == EAGAIN;
     if (size == 0) return false;
     in.append(buffer, static_cast<std::size_t>(size));
   }
+  return true;
 }
 
 /// Verifies the certificate for the host, which may be an IP address (RFC 6125).
@@ -120,11 +121,12 @@ bool Stream::pump_tls() {
     out_.erase(0, static_cast<std::size_t>(written));
   }
   char buffer[16384];
-  for (;;) {
+  while (in.size() < kMostInput) {
     const int size = SSL_read(ssl_, buffer, sizeof buffer);
     if (size <= 0) return retries(size);
     in.append(buffer, static_cast<std::size_t>(size));
   }
+  return true;
 }
 
 /// Whether TLS has to wait for the socket, and nothing has failed.

@@ -30,6 +30,9 @@ class Authorities {
 
 class Stream {
  public:
+  /// Bytes of `in` above which nothing more is read.
+  static constexpr std::size_t kMostInput = 2U << 20;
+
   Stream() = default;
   Stream(const Stream&) = delete;
   Stream& operator=(const Stream&) = delete;

@@ -17,6 +17,7 @@
 #define TEXT(text) u##text
 #define check(condition) ((void)(condition))
 #define MAX_int32 0x7fffffff
+#define INDEX_NONE (-1)
 
 using uint8 = std::uint8_t;
 using uint16 = std::uint16_t;
@@ -43,7 +44,7 @@ public:
 	template <typename Predicate>
 	int32 RemoveAll(const Predicate& Matches)
 	{
-		static_assert(std::is_invocable_r_v<bool, Predicate, const T&>);
+		(void)std::function<bool(const T&)>(Matches);
 		return 0;
 	}
 	void Reset(int32 Slack = 0);
@@ -68,7 +69,10 @@ public:
 	bool IsEmpty() const;
 	int32 Len() const;
 	FString Mid(int32 Start, int32 Count) const;
-	FString Replace(const TCHAR* From, const TCHAR* To, ESearchCase::Type Case = ESearchCase::IgnoreCase) const;
+	FString Left(int32 Count) const;
+	FString RightChop(int32 Count) const;
+	bool RemoveFromEnd(const TCHAR* Suffix);
+	int32 Find(const TCHAR* Text, ESearchCase::Type Case = ESearchCase::IgnoreCase, ESearchDir::Type Dir = ESearchDir::FromStart, int32 From = -1) const;
 	bool Split(const FString& Separator, FString* Left, FString* Right, ESearchCase::Type Case = ESearchCase::IgnoreCase, ESearchDir::Type Dir = ESearchDir::FromStart) const;
 	FString& operator+=(const FString& Other);
 	template <typename Range>
@@ -118,7 +122,7 @@ public:
 	template <typename Callable>
 	TFunctionRef(Callable&& Called)
 	{
-		static_assert(std::is_invocable_r_v<Result, Callable, Arguments...>);
+		(void)std::function<Result(Arguments...)>(Called);
 	}
 	Result operator()(Arguments... Values) const;
 };
@@ -244,9 +248,9 @@ class TStubDelegate
 {
 public:
 	template <typename Callable>
-	void BindLambda(Callable&& Called) { static_assert(std::is_invocable_v<Callable, Arguments...>); }
+	void BindLambda(Callable&& Called) { (void)std::function<Result(Arguments...)>(Called); }
 	template <typename Callable>
-	static TStubDelegate CreateLambda(Callable&& Called) { static_assert(std::is_invocable_v<Callable, Arguments...>); return {}; }
+	static TStubDelegate CreateLambda(Callable&& Called) { (void)std::function<Result(Arguments...)>(Called); return {}; }
 	bool IsBound() const;
 	Result Execute(Arguments... Values) const;
 };
@@ -255,7 +259,7 @@ class TStubMulticast
 {
 public:
 	template <typename Callable>
-	FDelegateHandle AddLambda(Callable&& Called) { static_assert(std::is_invocable_v<Callable, Arguments...>); return {}; }
+	FDelegateHandle AddLambda(Callable&& Called) { (void)std::function<void(Arguments...)>(Called); return {}; }
 	void Broadcast(Arguments... Values) const;
 };
 template <typename... Arguments>
@@ -290,3 +294,6 @@ public:
 // https://dev.epicgames.com/documentation/en-us/unreal-engine/API/Runtime/Core/Async/AsyncTask
 namespace ENamedThreads { enum Type { GameThread }; }
 void AsyncTask(ENamedThreads::Type Thread, TFunction<void()> Function);
+
+// https://dev.epicgames.com/documentation/en-us/unreal-engine/API/Runtime/Core/IsInGameThread
+bool IsInGameThread();

@@ -7,6 +7,12 @@
 
 #include "craftnet/outcome.h"
 
+// What modules of an engine call in the core: where they are libraries of their own, as in Unreal's editor, its build tool
+// defines this as the compiler's word for an exported symbol.
+#ifndef CRAFTNETCORE_API
+#define CRAFTNETCORE_API
+#endif
+
 namespace craftnet {
 
 template <std::size_t N>

@@ -103,7 +103,7 @@ enum class Subprotocol : std::uint8_t { kJson, kLz4, kBinary };
 [[nodiscard]] bool parse_subprotocol(std::string_view text, Subprotocol& subprotocol) noexcept;
 
 /// Decodes the messages of a WebSocket.
-class FeedDecoder {
+class CRAFTNETCORE_API FeedDecoder {
  public:
   /// Maximum size of a message in bytes, compressed or not; longer ones are refused.
   static constexpr std::size_t kLongest = 65536;
@@ -116,7 +116,7 @@ class FeedDecoder {
   /// decoder.
   void add_dictionary(std::uint8_t id, Bytes dictionary);
 
-  /// kGarbled: the text is not the JSON of a message.
+  /// kGarbled: the text is not UTF-8, or not the JSON of a message.
   [[nodiscard]] Outcome decode_text(std::string_view text, FeedMessage& message);
 
   /// kNoBaseline: the dictionary `missing` is needed; kType: the subprotocol has no binary messages.

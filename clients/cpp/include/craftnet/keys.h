@@ -26,7 +26,7 @@ using SessionTokenText = std::array<char, 49>;
 enum class Sender : std::uint8_t { kClient, kServer };
 
 /// One generation of one direction's keys.
-struct Generation {
+struct CRAFTNETCORE_API Generation {
   std::uint32_t number = 0;
   Octets<16> key{};
   Octets<12> iv{};
@@ -40,15 +40,18 @@ struct Generation {
 };
 
 /// Derives the key of the handshake's MACs. This and the next two return false when the cryptography library fails.
-[[nodiscard]] bool derive_handshake_key(Crypto& crypto, const Octets<32>& secret, Octets<32>& key) noexcept;
+[[nodiscard]] CRAFTNETCORE_API bool derive_handshake_key(Crypto& crypto, const Octets<32>& secret,
+                                                         Octets<32>& key) noexcept;
 
-[[nodiscard]] bool derive_first(Crypto& crypto, const Octets<32>& secret, const Octets<16>& client_nonce,
-                                const Octets<16>& server_nonce, Sender sender, Generation& generation) noexcept;
+[[nodiscard]] CRAFTNETCORE_API bool derive_first(Crypto& crypto, const Octets<32>& secret,
+                                                 const Octets<16>& client_nonce, const Octets<16>& server_nonce,
+                                                 Sender sender, Generation& generation) noexcept;
 
 [[nodiscard]] bool derive_following(Crypto& crypto, const Generation& before, Sender sender,
                                     Generation& generation) noexcept;
 
 /// The first 16 bytes of HMAC-SHA256.
-[[nodiscard]] bool handshake_mac(Crypto& crypto, const Octets<32>& key, Bytes covered, Octets<16>& mac) noexcept;
+[[nodiscard]] CRAFTNETCORE_API bool handshake_mac(Crypto& crypto, const Octets<32>& key, Bytes covered,
+                                                  Octets<16>& mac) noexcept;
 
 }  // namespace craftnet

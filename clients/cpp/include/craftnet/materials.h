@@ -80,6 +80,9 @@ class History {
 /// The parts of an incomplete table.
 class PartialTable {
  public:
+  /// Maximum number of rows; a larger table is refused, so that a part cannot announce more memory than it takes.
+  static constexpr std::size_t kMostRows = 1024;
+
   void begin(std::uint32_t version) noexcept;
 
   [[nodiscard]] Outcome add(const wire::MaterialsPart& part, Bytes rows) noexcept;
@@ -135,6 +138,9 @@ class Materials {
   [[nodiscard]] std::uint32_t version() const noexcept { return contradicted_ || !has_table_ ? 0 : complete_; }
 
   [[nodiscard]] bool has_table() const noexcept { return has_table_; }
+
+  /// Frees what only further parts and differences need.
+  void settle() noexcept;
 
   /// The newest complete table.
   [[nodiscard]] const Table& table() const noexcept { return table_; }

@@ -7,7 +7,7 @@ namespace craftnet {
 
 /// Belongs to one thread at a time. One context seals for every connection and is given the key each time: a client
 /// seals little, and a context takes more than 1 KB.
-class OpenSslCrypto : public Crypto {
+class CRAFTNETCORE_API OpenSslCrypto : public Crypto {
  public:
   OpenSslCrypto() = default;
   OpenSslCrypto(const OpenSslCrypto&) = delete;

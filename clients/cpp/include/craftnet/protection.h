@@ -16,7 +16,7 @@ namespace craftnet {
 constexpr std::size_t kSealedOverhead = wire::SealedHeader::kSize + wire::Acknowledgement::kSize + kTagSize;
 
 /// The replay window: accepts each sequence once, and none that is 256 or more behind the newest.
-class ReplayWindow {
+class CRAFTNETCORE_API ReplayWindow {
  public:
   /// `newest`: the newest sequence received; 0: none.
   explicit ReplayWindow(std::uint64_t newest = 0) noexcept : newest_(newest) {}
@@ -41,7 +41,7 @@ class ReplayWindow {
 };
 
 /// Seals in the client's direction: counts sequences, and updates keys.
-class Sealer {
+class CRAFTNETCORE_API Sealer {
  public:
   /// `sequence`: that of the last datagram sealed.
   Sealer(Crypto& crypto, std::uint32_t connection_id, const Generation& generation,

@@ -20,7 +20,7 @@ struct Verdict {
   };
 
   Kind kind = Kind::kLost;
-  Time after = 0;  ///< the wait that the server asks for, in addition to the backoff.
+  Time after = 0;  ///< the wait that the server asks for, in addition to the backoff; at most a day.
 };
 
 /// The verdict of a WebSocket's close code (docs/reference/close-codes.md); an unknown one is a lost connection.

@@ -36,6 +36,9 @@ class Reason {
   [[nodiscard]] const std::string& whole_text() const noexcept { return whole_text_; }
   [[nodiscard]] std::uint32_t whole_version() const noexcept { return whole_version_; }
 
+  /// Frees what only further parts need.
+  void settle() noexcept;
+
  private:
   [[nodiscard]] std::string decoded() const;
   [[nodiscard]] bool add(const wire::ReasonPart& part, Bytes text) noexcept;
@@ -178,7 +181,7 @@ class Sessions {
   [[nodiscard]] const Octets<32>* fresh_secret() noexcept;
 
  private:
-  [[nodiscard]] Session& find_or_add(std::uint8_t index, Time now);
+  [[nodiscard]] Session* find_or_add(std::uint8_t index, Time now);
 
   std::vector<std::unique_ptr<Session>> sessions_;  // by ascending index.
   Octets<32> secret_{};

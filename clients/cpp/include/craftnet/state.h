@@ -55,6 +55,6 @@ class ChangeReader {
 
 /// Checks a whole body: kAccepted when every record is valid and none contradicts another. `packed`: whether it came in
 /// a MESSAGE, which must not contain a secret.
-[[nodiscard]] Outcome examine_state(Bytes body, bool packed) noexcept;
+[[nodiscard]] CRAFTNETCORE_API Outcome examine_state(Bytes body, bool packed) noexcept;
 
 }  // namespace craftnet

@@ -51,7 +51,7 @@ struct UdpEvent {
   std::uint8_t session = 0;
 };
 
-class UdpClient {
+class CRAFTNETCORE_API UdpClient {
  public:
   /// The size of the buffer that `transmit` needs, bytes.
   static constexpr std::size_t kRoom = 1200;

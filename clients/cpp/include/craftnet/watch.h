@@ -76,7 +76,7 @@ struct WatchEvent {
   FeedMessage message;
 };
 
-class Watch {
+class CRAFTNETCORE_API Watch {
  public:
   enum class Result : std::uint8_t { kNone, kCompleted, kFailed, kOver, kRefused, kUnreachable, kStopped };
 
@@ -146,7 +146,7 @@ class Watch {
   void schedule_udp_probe(Time now);
   void finish(Result result);
   void request(WatchRequest::Kind kind, std::string target = {}, std::string body = {});
-  void emit(WatchEvent::Kind kind, Transport transport, Time wait = 0);
+  void emit(WatchEvent::Kind kind, Transport transport, Time wait = 0, const FeedMessage& message = {});
   void contact(Time now) noexcept { contact_at_ = now; }
   void take_progress(const Progress& progress, const std::string& reason, double rounding);
   void end_with(const Progress& progress, Time now);
@@ -193,12 +193,12 @@ class Watch {
   bool probing_udp_ = false;  // UDP is tried while a WebSocket is in use.
   bool json_only_ = false;
 
-  Time attempt_at_ = kNever;  // when the next attempt over `transport_` is due.
-  Time udp_give_up_at_ = kNever;
-  Time udp_probe_at_ = kNever;  // when UDP is tried again while a WebSocket is in use.
+  Time attempt_at_ = kNever;      // when the next attempt over `transport_` is due.
+  Time udp_give_up_at_ = kNever;  // when an answer, or the first datagram, is overdue.
+  Time udp_probe_at_ = kNever;    // when UDP is tried again while a WebSocket is in use.
   Time udp_probe_pause_;
   Time renew_at_ = kNever;
-  Time websocket_timeout_at_ = kNever;  // when a silent WebSocket counts as lost.
+  Time websocket_timeout_at_ = kNever;  // when a silent WebSocket, or a handshake, counts as lost.
   Time finish_at_ = kNever;             // when to stop waiting for the reason of a failed craft.
   Time contact_at_;
 

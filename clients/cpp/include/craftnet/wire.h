@@ -77,8 +77,8 @@ struct Header {
   std::uint64_t timestamp_ms = 0;  ///< 0 to 253402300799999
   Uuid session_id{};
 };
-[[nodiscard]] Outcome decode(Bytes octets, Header& record) noexcept;
-void encode(const Header& record, std::uint8_t* octets) noexcept;
+[[nodiscard]] CRAFTNETCORE_API Outcome decode(Bytes octets, Header& record) noexcept;
+CRAFTNETCORE_API void encode(const Header& record, std::uint8_t* octets) noexcept;
 
 struct ProgressBody {
   static constexpr std::size_t kSize = 16;
@@ -88,8 +88,8 @@ struct ProgressBody {
   std::uint32_t remaining_ms = 0;  ///< 1000 are one unit, kUnknown: unknown
   std::uint8_t flags = 0;
 };
-[[nodiscard]] Outcome decode(Bytes octets, ProgressBody& record) noexcept;
-void encode(const ProgressBody& record, std::uint8_t* octets) noexcept;
+[[nodiscard]] CRAFTNETCORE_API Outcome decode(Bytes octets, ProgressBody& record) noexcept;
+CRAFTNETCORE_API void encode(const ProgressBody& record, std::uint8_t* octets) noexcept;
 
 struct ChangeRow {
   static constexpr std::size_t kSize = 24;
@@ -98,16 +98,16 @@ struct ChangeRow {
   ChangeType change_type = ChangeType::kAdded;
   std::uint8_t quality = 0;  ///< 0 to 100, 0: unknown
 };
-[[nodiscard]] Outcome decode(Bytes octets, ChangeRow& record) noexcept;
-void encode(const ChangeRow& record, std::uint8_t* octets) noexcept;
+[[nodiscard]] CRAFTNETCORE_API Outcome decode(Bytes octets, ChangeRow& record) noexcept;
+CRAFTNETCORE_API void encode(const ChangeRow& record, std::uint8_t* octets) noexcept;
 
 struct Hello {
   static constexpr std::size_t kSize = 496;
   std::uint32_t connection_id = 0;
   Octets<16> client_nonce{};
 };
-[[nodiscard]] Outcome decode(Bytes octets, Hello& record) noexcept;
-void encode(const Hello& record, std::uint8_t* octets) noexcept;
+[[nodiscard]] CRAFTNETCORE_API Outcome decode(Bytes octets, Hello& record) noexcept;
+CRAFTNETCORE_API void encode(const Hello& record, std::uint8_t* octets) noexcept;
 
 struct Challenge {
   static constexpr std::size_t kSize = 61;
@@ -117,8 +117,8 @@ struct Challenge {
   Octets<16> server_nonce{};
   Octets<16> cookie{};
 };
-[[nodiscard]] Outcome decode(Bytes octets, Challenge& record) noexcept;
-void encode(const Challenge& record, std::uint8_t* octets) noexcept;
+[[nodiscard]] CRAFTNETCORE_API Outcome decode(Bytes octets, Challenge& record) noexcept;
+CRAFTNETCORE_API void encode(const Challenge& record, std::uint8_t* octets) noexcept;
 
 struct Response {
   static constexpr std::size_t kSize = 496;
@@ -128,8 +128,8 @@ struct Response {
   Octets<16> server_nonce{};
   Octets<16> cookie{};
 };
-[[nodiscard]] Outcome decode(Bytes octets, Response& record) noexcept;
-void encode(const Response& record, std::uint8_t* octets) noexcept;
+[[nodiscard]] CRAFTNETCORE_API Outcome decode(Bytes octets, Response& record) noexcept;
+CRAFTNETCORE_API void encode(const Response& record, std::uint8_t* octets) noexcept;
 
 struct SealedHeader {
   static constexpr std::size_t kSize = 7;
@@ -138,16 +138,16 @@ struct SealedHeader {
   std::uint32_t connection_id = 0;
   std::uint16_t sequence = 0;
 };
-[[nodiscard]] Outcome decode(Bytes octets, SealedHeader& record) noexcept;
-void encode(const SealedHeader& record, std::uint8_t* octets) noexcept;
+[[nodiscard]] CRAFTNETCORE_API Outcome decode(Bytes octets, SealedHeader& record) noexcept;
+CRAFTNETCORE_API void encode(const SealedHeader& record, std::uint8_t* octets) noexcept;
 
 struct Acknowledgement {
   static constexpr std::size_t kSize = 8;
   std::uint32_t newest = 0;
   std::uint32_t earlier = 0;
 };
-[[nodiscard]] Outcome decode(Bytes octets, Acknowledgement& record) noexcept;
-void encode(const Acknowledgement& record, std::uint8_t* octets) noexcept;
+[[nodiscard]] CRAFTNETCORE_API Outcome decode(Bytes octets, Acknowledgement& record) noexcept;
+CRAFTNETCORE_API void encode(const Acknowledgement& record, std::uint8_t* octets) noexcept;
 
 struct Heartbeat {
   static constexpr std::size_t kSize = 24;
@@ -155,44 +155,44 @@ struct Heartbeat {
   std::uint64_t echoed_us = 0;
   std::uint64_t received_us = 0;
 };
-[[nodiscard]] Outcome decode(Bytes octets, Heartbeat& record) noexcept;
-void encode(const Heartbeat& record, std::uint8_t* octets) noexcept;
+[[nodiscard]] CRAFTNETCORE_API Outcome decode(Bytes octets, Heartbeat& record) noexcept;
+CRAFTNETCORE_API void encode(const Heartbeat& record, std::uint8_t* octets) noexcept;
 
 struct Close {
   static constexpr std::size_t kSize = 1;
   Reason reason = Reason::kEnded;
 };
-[[nodiscard]] Outcome decode(Bytes octets, Close& record) noexcept;
-void encode(const Close& record, std::uint8_t* octets) noexcept;
+[[nodiscard]] CRAFTNETCORE_API Outcome decode(Bytes octets, Close& record) noexcept;
+CRAFTNETCORE_API void encode(const Close& record, std::uint8_t* octets) noexcept;
 
 struct Held {
   static constexpr std::size_t kSize = 4;
   std::uint32_t version = 0;
 };
-[[nodiscard]] Outcome decode(Bytes octets, Held& record) noexcept;
-void encode(const Held& record, std::uint8_t* octets) noexcept;
+[[nodiscard]] CRAFTNETCORE_API Outcome decode(Bytes octets, Held& record) noexcept;
+CRAFTNETCORE_API void encode(const Held& record, std::uint8_t* octets) noexcept;
 
 struct HeldToo {
   static constexpr std::size_t kSize = 5;
   std::uint8_t session = 0;
   std::uint32_t version = 0;
 };
-[[nodiscard]] Outcome decode(Bytes octets, HeldToo& record) noexcept;
-void encode(const HeldToo& record, std::uint8_t* octets) noexcept;
+[[nodiscard]] CRAFTNETCORE_API Outcome decode(Bytes octets, HeldToo& record) noexcept;
+CRAFTNETCORE_API void encode(const HeldToo& record, std::uint8_t* octets) noexcept;
 
 struct Left {
   static constexpr std::size_t kSize = 1;
   std::uint8_t session = 0;
 };
-[[nodiscard]] Outcome decode(Bytes octets, Left& record) noexcept;
-void encode(const Left& record, std::uint8_t* octets) noexcept;
+[[nodiscard]] CRAFTNETCORE_API Outcome decode(Bytes octets, Left& record) noexcept;
+CRAFTNETCORE_API void encode(const Left& record, std::uint8_t* octets) noexcept;
 
 struct Probe {
   static constexpr std::size_t kSize = 8;
   Octets<8> data{};
 };
-[[nodiscard]] Outcome decode(Bytes octets, Probe& record) noexcept;
-void encode(const Probe& record, std::uint8_t* octets) noexcept;
+[[nodiscard]] CRAFTNETCORE_API Outcome decode(Bytes octets, Probe& record) noexcept;
+CRAFTNETCORE_API void encode(const Probe& record, std::uint8_t* octets) noexcept;
 
 struct Fragment {
   static constexpr std::size_t kSize = 3;
@@ -200,8 +200,8 @@ struct Fragment {
   std::uint8_t last = 0;
   std::uint16_t most = 0;
 };
-[[nodiscard]] Outcome decode(Bytes octets, Fragment& record) noexcept;
-void encode(const Fragment& record, std::uint8_t* octets) noexcept;
+[[nodiscard]] CRAFTNETCORE_API Outcome decode(Bytes octets, Fragment& record) noexcept;
+CRAFTNETCORE_API void encode(const Fragment& record, std::uint8_t* octets) noexcept;
 
 struct ProgressState {
   static constexpr std::size_t kSize = 21;
@@ -214,8 +214,8 @@ struct ProgressState {
   std::uint8_t target_quality = 0;  ///< 0 to 100, 0: unknown
   std::uint32_t remaining_ms = 0;  ///< 1000 are one unit, kUnknown: unknown
 };
-[[nodiscard]] Outcome decode(Bytes octets, ProgressState& record) noexcept;
-void encode(const ProgressState& record, std::uint8_t* octets) noexcept;
+[[nodiscard]] CRAFTNETCORE_API Outcome decode(Bytes octets, ProgressState& record) noexcept;
+CRAFTNETCORE_API void encode(const ProgressState& record, std::uint8_t* octets) noexcept;
 
 struct ReasonPart {
   static constexpr std::size_t kSize = 10;
@@ -225,8 +225,8 @@ struct ReasonPart {
   std::uint16_t offset = 0;
   std::uint8_t length = 0;
 };
-[[nodiscard]] Outcome decode(Bytes octets, ReasonPart& record) noexcept;
-void encode(const ReasonPart& record, std::uint8_t* octets) noexcept;
+[[nodiscard]] CRAFTNETCORE_API Outcome decode(Bytes octets, ReasonPart& record) noexcept;
+CRAFTNETCORE_API void encode(const ReasonPart& record, std::uint8_t* octets) noexcept;
 
 struct MaterialsPart {
   static constexpr std::size_t kSize = 12;
@@ -237,8 +237,8 @@ struct MaterialsPart {
   std::uint16_t first = 0;
   std::uint8_t count = 0;
 };
-[[nodiscard]] Outcome decode(Bytes octets, MaterialsPart& record) noexcept;
-void encode(const MaterialsPart& record, std::uint8_t* octets) noexcept;
+[[nodiscard]] CRAFTNETCORE_API Outcome decode(Bytes octets, MaterialsPart& record) noexcept;
+CRAFTNETCORE_API void encode(const MaterialsPart& record, std::uint8_t* octets) noexcept;
 
 struct MaterialRow {
   static constexpr std::size_t kSize = 21;
@@ -246,8 +246,8 @@ struct MaterialRow {
   std::uint32_t quantity = 0;  ///< 0 to 4294967294
   std::uint8_t quality = 0;  ///< 0 to 100, 0: unknown
 };
-[[nodiscard]] Outcome decode(Bytes octets, MaterialRow& record) noexcept;
-void encode(const MaterialRow& record, std::uint8_t* octets) noexcept;
+[[nodiscard]] CRAFTNETCORE_API Outcome decode(Bytes octets, MaterialRow& record) noexcept;
+CRAFTNETCORE_API void encode(const MaterialRow& record, std::uint8_t* octets) noexcept;
 
 struct ProblemsPart {
   static constexpr std::size_t kSize = 8;
@@ -256,8 +256,8 @@ struct ProblemsPart {
   std::uint16_t first = 0;
   std::uint8_t count = 0;
 };
-[[nodiscard]] Outcome decode(Bytes octets, ProblemsPart& record) noexcept;
-void encode(const ProblemsPart& record, std::uint8_t* octets) noexcept;
+[[nodiscard]] CRAFTNETCORE_API Outcome decode(Bytes octets, ProblemsPart& record) noexcept;
+CRAFTNETCORE_API void encode(const ProblemsPart& record, std::uint8_t* octets) noexcept;
 
 struct ProblemRow {
   static constexpr std::size_t kSize = 13;
@@ -268,8 +268,8 @@ struct ProblemRow {
   std::uint8_t required_quality = 0;  ///< 0 to 100, 0: unknown
   std::uint8_t available_quality = 0;  ///< 0 to 100, 0: unknown
 };
-[[nodiscard]] Outcome decode(Bytes octets, ProblemRow& record) noexcept;
-void encode(const ProblemRow& record, std::uint8_t* octets) noexcept;
+[[nodiscard]] CRAFTNETCORE_API Outcome decode(Bytes octets, ProblemRow& record) noexcept;
+CRAFTNETCORE_API void encode(const ProblemRow& record, std::uint8_t* octets) noexcept;
 
 struct MaterialsDelta {
   static constexpr std::size_t kSize = 9;
@@ -279,32 +279,32 @@ struct MaterialsDelta {
   std::uint16_t rows = 0;
   std::uint8_t count = 0;
 };
-[[nodiscard]] Outcome decode(Bytes octets, MaterialsDelta& record) noexcept;
-void encode(const MaterialsDelta& record, std::uint8_t* octets) noexcept;
+[[nodiscard]] CRAFTNETCORE_API Outcome decode(Bytes octets, MaterialsDelta& record) noexcept;
+CRAFTNETCORE_API void encode(const MaterialsDelta& record, std::uint8_t* octets) noexcept;
 
 struct FreshSecret {
   static constexpr std::size_t kSize = 33;
   static constexpr std::uint8_t kTag = 6;
   Octets<32> secret{};
 };
-[[nodiscard]] Outcome decode(Bytes octets, FreshSecret& record) noexcept;
-void encode(const FreshSecret& record, std::uint8_t* octets) noexcept;
+[[nodiscard]] CRAFTNETCORE_API Outcome decode(Bytes octets, FreshSecret& record) noexcept;
+CRAFTNETCORE_API void encode(const FreshSecret& record, std::uint8_t* octets) noexcept;
 
 struct Selector {
   static constexpr std::size_t kSize = 2;
   static constexpr std::uint8_t kTag = 7;
   std::uint8_t session = 0;
 };
-[[nodiscard]] Outcome decode(Bytes octets, Selector& record) noexcept;
-void encode(const Selector& record, std::uint8_t* octets) noexcept;
+[[nodiscard]] CRAFTNETCORE_API Outcome decode(Bytes octets, Selector& record) noexcept;
+CRAFTNETCORE_API void encode(const Selector& record, std::uint8_t* octets) noexcept;
 
 struct SessionOver {
   static constexpr std::size_t kSize = 2;
   static constexpr std::uint8_t kTag = 8;
   Reason reason = Reason::kEnded;
 };
-[[nodiscard]] Outcome decode(Bytes octets, SessionOver& record) noexcept;
-void encode(const SessionOver& record, std::uint8_t* octets) noexcept;
+[[nodiscard]] CRAFTNETCORE_API Outcome decode(Bytes octets, SessionOver& record) noexcept;
+CRAFTNETCORE_API void encode(const SessionOver& record, std::uint8_t* octets) noexcept;
 
 struct FeedPosition {
   static constexpr std::size_t kSize = 10;
@@ -312,8 +312,8 @@ struct FeedPosition {
   std::uint64_t version = 0;  ///< 0 to 9007199254740991
   std::uint8_t length = 0;
 };
-[[nodiscard]] Outcome decode(Bytes octets, FeedPosition& record) noexcept;
-void encode(const FeedPosition& record, std::uint8_t* octets) noexcept;
+[[nodiscard]] CRAFTNETCORE_API Outcome decode(Bytes octets, FeedPosition& record) noexcept;
+CRAFTNETCORE_API void encode(const FeedPosition& record, std::uint8_t* octets) noexcept;
 
 struct RowProblem {
   Problem problem = Problem::kInsufficientQuantity;

@@ -150,8 +150,8 @@ def _structure(record: Record) -> Iterator[str]:
         said = "" if field.octets is not None else _said(field.meaning, field.width)
         yield f"  {kind} {field.name}{_initial(field.name, field.octets, field.meaning)};{said}"
     yield "};"
-    yield f"[[nodiscard]] Outcome decode(Bytes octets, {record.name}& record) noexcept;"
-    yield f"void encode(const {record.name}& record, std::uint8_t* octets) noexcept;"
+    yield f"[[nodiscard]] CRAFTNETCORE_API Outcome decode(Bytes octets, {record.name}& record) noexcept;"
+    yield f"CRAFTNETCORE_API void encode(const {record.name}& record, std::uint8_t* octets) noexcept;"
 
 
 def _functions(record: Record) -> Iterator[str]:

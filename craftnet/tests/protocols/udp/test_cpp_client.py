@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import stat
+import subprocess
 from pathlib import Path
 from typing import Any, cast
 from uuid import UUID
@@ -13,7 +15,7 @@ from twisted.internet import reactor
 from twisted.internet.interfaces import ITCPTransport
 from twisted.internet.utils import getProcessOutputAndValue
 from twisted.protocols.portforward import ProxyFactory, ProxyServer
-from twisted.trial.unittest import SynchronousTestCase, TestCase
+from twisted.trial.unittest import SkipTest, SynchronousTestCase, TestCase
 
 from craftnet.server.settings import Settings
 from craftnet.tests.support.cpp import DIRECTORY, ROOT, CppClient, Event, built
@@ -106,6 +108,46 @@ class SourceTests(SynchronousTestCase):
             libraries = {"openssl": {"openssl/evp.h", "openssl/hmac.h", "openssl/rand.h"}, "liblz4": {"lz4.h"}}
             included = set(re.findall(r"#include <(.+)>", path.read_text("utf-8")))
             self.assertLessEqual(included, standard | libraries.get(path.stem, set()), path.name)
+
+    def test_symbols(self) -> None:
+        """The core calls nothing of the system: no sockets, clocks, threads, files, streams or exceptions."""
+        if shutil.which("nm") is None:
+            raise SkipTest("nm is not installed")
+        listed = subprocess.run(
+            ["nm", "-DuC", built() / "libcraftnet-size.so"], capture_output=True, text=True, check=True
+        )
+        called = {line.split(maxsplit=1)[1].partition("@")[0] for line in listed.stdout.splitlines() if " U " in line}
+        for name in sorted(called):
+            self.assertNotRegex(
+                name,
+                r"socket|recv|sendto|poll|select|getaddrinfo|time|clock|chrono|pthread|thread|mutex|open|write|read$"
+                r"|printf|stream|cout|cerr|__cxa_throw|__gxx_personality|typeinfo",
+            )
+        self.assertIn("LZ4_decompress_safe", called)
+
+    def test_guide(self) -> None:
+        """The example in docs/how-to/cpp.md compiles, with what it leaves to the reader."""
+        built()
+        guide = (ROOT / "docs" / "how-to" / "cpp.md").read_text("utf-8")
+        example = guide.partition("```cpp\n")[2].partition("```")[0]
+        includes, _, code = example.rpartition('#include "craftnet/watch.h"\n')
+        before = """
+            struct Socket { std::size_t receive(std::uint8_t*); void send(int, const std::uint8_t*, std::size_t); };
+            struct ProgressBar { void set(double); };
+            Socket my_socket; ProgressBar progress_bar; std::uint8_t buffer[65536]; int addresses[8];
+            craftnet::WatchSettings settings; craftnet::Time now();
+            void perform(const craftnet::WatchRequest&); void show(const craftnet::WatchEvent&);
+        """
+        source = includes + '#include "craftnet/watch.h"\n' + before + code
+        options = ["-fsyntax-only", "-std=c++17", "-Wall", "-Werror", f"-I{DIRECTORY / 'include'}", "-x", "c++", "-"]
+        run = subprocess.run(["c++", *options], input=source, capture_output=True, text=True, check=False)
+        self.assertEqual(run.returncode, 0, run.stderr)
+        kinds = re.search(
+            r"enum class Kind : std::uint8_t \{(.*?)\}", (DIRECTORY / "include/craftnet/watch.h").read_text(), re.S
+        )
+        assert kinds is not None
+        for kind in re.findall(r"^ +(k\w+),", kinds[1], re.M):
+            self.assertIn(f"`{kind}`", guide)
 
     def test_key_log_is_left_out(self) -> None:
         """The core that is measured is built as for players: nothing in it can write keys."""

@@ -16,6 +16,17 @@
 using craftnet::WatchEvent;
 using craftnet::WatchRequest;
 
+namespace
+{
+	/** The URL without its path. */
+	FString OriginOf(const FString& Url)
+	{
+		const int32 Scheme = Url.Find(TEXT("://"), ESearchCase::CaseSensitive);
+		const int32 Path = Url.Find(TEXT("/"), ESearchCase::CaseSensitive, ESearchDir::FromStart, Scheme + 3);
+		return Path == INDEX_NONE ? Url : Url.Left(Path);
+	}
+}
+
 TSharedPtr<FCraftnetLink> FCraftnetLink::Create(UCraftnetSubsystem& Subsystem, UCraftnetSession& Session, const FGuid& PlayerId, const UCraftnetSettings& Settings)
 {
 	craftnet::WatchSettings Wanted;
@@ -33,6 +44,7 @@ FCraftnetLink::FCraftnetLink(UCraftnetSubsystem& InSubsystem, UCraftnetSession& 
 	, BaseUrl(InBaseUrl)
 	, Watch(CraftnetCrypto(), Lz4, Wanted, CraftnetNow())
 {
+	BaseUrl.RemoveFromEnd(TEXT("/"));
 }
 
 FCraftnetLink::~FCraftnetLink()
@@ -154,20 +166,33 @@ void FCraftnetLink::RequestToken(bool bFresh)
 	TWeakPtr<FCraftnetLink> WeakLink = AsShared();
 	Subsystem->GetToken.Execute(bFresh, [WeakLink](const FString& Token)
 	{
-		const TSharedPtr<FCraftnetLink> Link = WeakLink.Pin();
-		if (!Link.IsValid())
+		if (IsInGameThread())
 		{
+			TakeToken(WeakLink, Token);
 			return;
 		}
-		if (Token.IsEmpty())
+		AsyncTask(ENamedThreads::GameThread, [WeakLink, Token]()
 		{
-			Link->Watch.no_token(CraftnetNow());
-		}
-		else
-		{
-			Link->Watch.token(CraftnetText(Token), CraftnetNow());
-		}
+			TakeToken(WeakLink, Token);
+		});
 	});
+}
+
+void FCraftnetLink::TakeToken(const TWeakPtr<FCraftnetLink>& WeakLink, const FString& Token)
+{
+	const TSharedPtr<FCraftnetLink> Link = WeakLink.Pin();
+	if (!Link.IsValid() || Link->bClosed)
+	{
+		return;
+	}
+	if (Token.IsEmpty())
+	{
+		Link->Watch.no_token(CraftnetNow());
+	}
+	else
+	{
+		Link->Watch.token(CraftnetText(Token), CraftnetNow());
+	}
 }
 
 void FCraftnetLink::RequestHttp(const WatchRequest& Request)
@@ -259,8 +284,8 @@ void FCraftnetLink::OpenWebSocket(const WatchRequest& Request)
 	TMap<FString, FString> Headers;
 	Headers.Add(TEXT("Authorization"), TEXT("Bearer ") + CraftnetString(Watch.bearer()));
 	// With an Origin, the server refuses with a close code: IWebSocket does not return an HTTP status.
-	Headers.Add(TEXT("Origin"), BaseUrl);
-	const FString Url = BaseUrl.Replace(TEXT("http"), TEXT("ws"), ESearchCase::CaseSensitive) + CraftnetString(Request.target);
+	Headers.Add(TEXT("Origin"), OriginOf(BaseUrl));
+	const FString Url = TEXT("ws") + BaseUrl.RightChop(4) + CraftnetString(Request.target);  // http to ws, https to wss.
 	WebSocket = FWebSocketsModule::Get().CreateWebSocket(Url, Protocols, Headers);
 	TWeakPtr<FCraftnetLink> WeakLink = AsShared();
 	const TWeakPtr<IWebSocket> WeakSocket = WebSocket;
@@ -324,7 +349,8 @@ void FCraftnetLink::TakeFragment(const void* Data, SIZE_T Size, bool bLast)
 {
 	if (Fragments.Num() + Size > craftnet::FeedDecoder::kLongest)
 	{
-		Fragments.Reset();
+		CloseWebSocket();  // the rest of the message would pass for a whole one.
+		Watch.websocket_closed(1006, "", CraftnetNow());
 		return;
 	}
 	Fragments.Append(static_cast<const uint8*>(Data), static_cast<int32>(Size));

@@ -40,6 +40,7 @@ public:
 private:
 	void Perform(const craftnet::WatchRequest& Request);
 	void RequestToken(bool bFresh);
+	static void TakeToken(const TWeakPtr<FCraftnetLink>& WeakLink, const FString& Token);
 	void RequestHttp(const craftnet::WatchRequest& Request);
 	void Resolve(const FString& Host, int32 Port);
 	void OpenWebSocket(const craftnet::WatchRequest& Request);

@@ -9,8 +9,8 @@ UCraftnetWatchSession* UCraftnetWatchSession::WatchCraftingSession(UObject* Worl
 {
 	UCraftnetWatchSession* Action = NewObject<UCraftnetWatchSession>();
 	Action->Context = WorldContext;
-	Action->SessionId = SessionId;
-	Action->PlayerId = PlayerId;
+	Action->WatchedSession = SessionId;
+	Action->WatchingPlayer = PlayerId;
 	Action->RegisterWithGameInstance(WorldContext);
 	return Action;
 }
@@ -26,7 +26,7 @@ void UCraftnetWatchSession::Activate()
 		SetReadyToDestroy();
 		return;
 	}
-	Session = Subsystem->WatchSession(SessionId, PlayerId);
+	Session = Subsystem->WatchSession(WatchedSession, WatchingPlayer);
 	Session->OnProgress.AddDynamic(this, &UCraftnetWatchSession::HandleProgress);
 	Session->OnMaterials.AddDynamic(this, &UCraftnetWatchSession::HandleMaterials);
 	Session->OnQueue.AddDynamic(this, &UCraftnetWatchSession::HandleQueue);

@@ -6,7 +6,7 @@
 #include "CraftnetSession.h"
 #include "CraftnetSubsystem.generated.h"
 
-/** To be called once with a bearer token, or with an empty string when there is none. */
+/** To be called once, on any thread, with a bearer token, or with an empty string when there is none. */
 using FCraftnetTokenResult = TFunction<void(const FString& Token)>;
 
 /** Gets a bearer token from the game's login. bFresh: the last one has expired, will soon, or was refused. */

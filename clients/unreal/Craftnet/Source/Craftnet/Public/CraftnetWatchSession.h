@@ -5,8 +5,8 @@
 #include "CraftnetSession.h"
 #include "CraftnetWatchSession.generated.h"
 
-/** The node "Watch Crafting Session", with a pin for each event. It ends with the session, or with Cancel. */
-UCLASS()
+/** The node "Watch Crafting Session", with a pin for each event, and one for itself. It ends with the session, or with Cancel. */
+UCLASS(BlueprintType, meta = (ExposedAsyncProxy = AsyncAction))
 class CRAFTNET_API UCraftnetWatchSession : public UBlueprintAsyncActionBase
 {
 	GENERATED_BODY()
@@ -65,6 +65,6 @@ private:
 	TObjectPtr<UCraftnetSession> Session;
 
 	TWeakObjectPtr<UObject> Context;
-	FGuid SessionId;
-	FGuid PlayerId;
+	FGuid WatchedSession;
+	FGuid WatchingPlayer;
 };

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from msgspec.structs import replace
+
 from craftnet.access.principal import Principal
 from craftnet.access.revocation.enforcement import Enforcement
 from craftnet.access.revocation.revocations import DEFAULT_REVOCATION_SECONDS, Revocation
 from craftnet.admin.node_group import NodeGroup, Question
 from craftnet.admin.this_node import ThisNode
-from craftnet.contract.admin.operations import ActionResult, AdminRevocation
+from craftnet.contract.admin.operations import ActionResult, AdminRevocation, ReloadOutcome
 from craftnet.contract.admin.overview import AdminInfo, DashboardMode, Promises
 from craftnet.contract.messages import rfc3339
 from craftnet.errors import Forbidden, NotFound
@@ -18,9 +20,14 @@ PROMISES = Promises(
     websocket_delivery_ms=5.0, udp_delivery_ms=1.0, session_memory_bytes=10_240, session_bytes_per_second=51_200
 )
 
+NOT_RELOADED = ReloadOutcome(changed=[], restart_needed=[], failed={}, lines=[])
+"""The outcome before there is anything to reload."""
+
 DISCONNECT: Question[str, int] = Question("disconnect", str, int)
 DRAIN: Question[None, int] = Question("drain", None, int)
-RELOAD: Question[None, int] = Question("reload", None, int)
+RELOAD: Question[None, ReloadOutcome] = Question("reload and report", None, ReloadOutcome)
+OLD_RELOAD: Question[None, int] = Question("reload", None, int)
+"""As nodes of the version before ask it."""
 
 
 class Operations:
@@ -34,8 +41,13 @@ class Operations:
         version: the version of this node.
 
     Attributes:
+<<<<<<< HEAD
         drain: starts to drain this node; returns the number of its connections.
         reload: reads changed files again.
+=======
+        drain: begins to drain this node; returns the number of its connections.
+        reload: reads changed files again; called with the name of the node that was asked for it.
+>>>>>>> a657df11 (admin: say what a reload changed, and audit every reload)
     """
 
     def __init__(
@@ -47,10 +59,11 @@ class Operations:
         self._mode = mode
         self._version = version
         self.drain: Callable[[], int] = lambda: 0
-        self.reload: Callable[[], object] = lambda: None
+        self.reload: Callable[[str], ReloadOutcome] = lambda _: NOT_RELOADED
         group.handle(DISCONNECT, lambda _, connection: node.disconnect(connection))
         group.handle(DRAIN, lambda _, __: self.drain())
-        group.handle(RELOAD, lambda _, __: self._reload())
+        group.handle(RELOAD, lambda asker, _: self.reload(asker))
+        group.handle(OLD_RELOAD, lambda asker, _: self.reload(asker) and 0)
 
     def info(self, principal: Principal) -> AdminInfo:
         """The rights of the owner of a token."""
@@ -101,11 +114,14 @@ class Operations:
 
     async def reload_node(self, node: str) -> ActionResult:
         """Makes a node read changed files again; raises NotFound and Unavailable."""
-        return self._result("reload", node, await self._group.ask(node, RELOAD, None))
+        return replace(self._result("reload", node, 0), reload={node: await self._group.ask(node, RELOAD, None)})
 
-    def _reload(self) -> int:
-        self.reload()
-        return 0
+    async def reload_all(self) -> ActionResult:
+        """Makes every node read changed files again, this one included."""
+        asked = self._group.others
+        outcomes = await self._group.ask_all(RELOAD, None)
+        unanswered = [name for name in asked if name not in outcomes]
+        return replace(self._result("reload", self._group.here, 0), reload=outcomes, unanswered=unanswered)
 
     def _result(self, action: str, node: str, affected: int) -> ActionResult:
         return ActionResult(action=action, node=node, affected=affected, timestamp=rfc3339(self._node.clock.wall()))

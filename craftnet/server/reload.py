@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import reduce
 from typing import Any
 
 from msgspec import Struct
-from twisted.logger import Logger
+from twisted.logger import Logger, LogLevel
 
 from craftnet.errors import ConfigurationError
+from craftnet.server.options.documents import masked
 from craftnet.server.options.table import OPTIONS
 from craftnet.server.settings import Settings
 
@@ -30,6 +31,15 @@ class ReloadResult(Struct, frozen=True):
     unchangeable: tuple[str, ...] = ()
     failed: Mapping[str, str] = {}
 
+    @property
+    def lines(self) -> Iterator[tuple[LogLevel, str]]:
+        """The same for people: each line with its level in the log."""
+        yield LogLevel.info, f"Reloaded; changed: {', '.join(self.changed) or 'nothing'}"
+        if self.unchangeable:
+            yield LogLevel.warn, f"A restart is needed for: {', '.join(self.unchangeable)}"
+        for name, reason in self.failed.items():
+            yield LogLevel.error, f"{name} stays as it was: {reason}"
+
 
 class Reloader:
     """Knows how to put each option into effect that can change.
@@ -37,6 +47,9 @@ class Reloader:
     Arguments:
         settings: what the server runs with.
         reread: returns what the file, the environment and the command line say now. Raises ConfigurationError.
+
+    Attributes:
+        reloaded: called with the result of each reload and its actor.
     """
 
     _log = Logger()
@@ -46,6 +59,7 @@ class Reloader:
         self._current = {name: _value(settings, name) for name in OPTIONS}
         self._appliers: dict[str, Apply] = {}
         self._files: dict[str, Callable[[], bool]] = {}
+        self.reloaded: Callable[[ReloadResult, str], object] = lambda _, __: None
 
     @property
     def reloadable(self) -> frozenset[str]:
@@ -65,23 +79,29 @@ class Reloader:
         """
         self._files[name] = read
 
-    def reload(self) -> ReloadResult:
-        """Reads everything again and puts it into effect as far as possible; logs what it did."""
+    def reload(self, actor: str) -> ReloadResult:
+        """Reads everything again and puts it into effect as far as possible; logs what it did.
+
+        Arguments:
+            actor: who or what asks for it, for the audit log.
+        """
         changed: list[str] = []
         unchangeable: list[str] = []
         failed: dict[str, str] = {}
         try:
             self._apply(self._reread(), changed, unchangeable, failed)
         except ConfigurationError as error:
-            failed["config"] = str(error)
+            failed["config"] = masked(str(error))
         for name, read in self._files.items():
             try:
                 if read():
                     changed.append(name)
             except ConfigurationError as error:
-                failed[name] = str(error)
+                failed[name] = masked(str(error))
         result = ReloadResult(tuple(changed), tuple(unchangeable), failed)
-        self._report(result)
+        for level, line in result.lines:
+            self._log.emit(level, "{line}", line=line)
+        self.reloaded(result, actor)
         return result
 
     def _apply(self, new: Settings, changed: list[str], unchangeable: list[str], failed: dict[str, str]) -> None:
@@ -97,17 +117,10 @@ class Reloader:
             try:
                 apply(new)
             except ConfigurationError as error:
-                failed.update(dict.fromkeys(names, str(error)))
+                failed.update(dict.fromkeys(names, masked(str(error))))
             else:
                 changed += names
                 self._current.update({name: _value(new, name) for name in names})
-
-    def _report(self, result: ReloadResult) -> None:
-        self._log.info("Reloaded; changed: {names}", names=", ".join(result.changed) or "nothing")
-        if result.unchangeable:
-            self._log.warn("A restart is needed for: {names}", names=", ".join(result.unchangeable))
-        for name, reason in result.failed.items():
-            self._log.error("{name} stays as it was: {reason}", name=name, reason=reason)
 
 
 def _value(settings: Settings, name: str) -> Any:

@@ -123,6 +123,10 @@ class Craftnet(MultiService):
         if self._audit_log is not None:
             self._audit_log.rotate()
 
-    def reload(self) -> ReloadResult:
-        """Reads the configuration, keys and certificates again, and puts into effect what can change."""
-        return self.reloader.reload()
+    def reload(self, actor: str = "SIGHUP") -> ReloadResult:
+        """Reads the configuration, keys and certificates again, and puts into effect what can change.
+
+        Arguments:
+            actor: who or what asks for it.
+        """
+        return self.reloader.reload(actor)

@@ -34,7 +34,20 @@ class AdminRevocation(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """When the last revoked token would expire; in 7 days when absent."""
 
 
-class ActionResult(Struct, frozen=True, kw_only=True):
+class ReloadOutcome(Struct, frozen=True, kw_only=True):
+    """What one node's reload came to, by the names of options."""
+
+    changed: list[str]
+    """New values that are in effect; `certificate` and `keys` stand for the files with them."""
+    restart_needed: list[str]
+    """New values that need a restart; the old ones stay in effect."""
+    failed: dict[str, str]
+    """Invalid values, each with the reason; the old ones stay in effect. `config` is the file as a whole."""
+    lines: list[str]
+    """The same in words, as the node's log has it."""
+
+
+class ActionResult(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """Answer of every action."""
 
     action: str
@@ -45,6 +58,10 @@ class ActionResult(Struct, frozen=True, kw_only=True):
     """Connections that were closed, or that a drain will close."""
     timestamp: Time
     """When."""
+    reload: dict[str, ReloadOutcome] | None = None
+    """What a reload came to, by node."""
+    unanswered: list[str] = []
+    """Nodes that did not answer within a second: their logs say what became of it."""
 
 
 class AuditEntry(Struct, frozen=True, omit_defaults=True, kw_only=True):

@@ -268,6 +268,17 @@ class Reload(Disconnect):
         return await self._operations.reload_node(call.parameters["node"])
 
 
+class ReloadAll(Disconnect):
+    """`/admin/reload`"""
+
+    action = "reload"
+    operations = by_method(POST=_does("adminReloadAll", "Makes every node read changed files again", ActionRequest))
+
+    async def act(self, call: Call, principal: Principal, asked: ActionRequest) -> ActionResult:
+        """Makes all of them read changed files."""
+        return await self._operations.reload_all()
+
+
 def admin_routes(
     admission: Authorization,
     views: Views,
@@ -292,6 +303,7 @@ def admin_routes(
         ),
         "/admin/connections/{connection}/disconnect": Disconnect(admission, operations, audit),
         "/admin/revocations": Revoke(admission, operations, audit),
+        "/admin/reload": ReloadAll(admission, operations, audit),
         "/admin/nodes/{node}/drain": Drain(admission, operations, audit),
         "/admin/nodes/{node}/reload": Reload(admission, operations, audit),
     }

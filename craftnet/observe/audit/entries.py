@@ -65,7 +65,8 @@ class LogEntry(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     status: int | None = None
     """HTTP status, or close code of a WebSocket."""
     actor: str = ""
-    """The operator, for actions of operators: the `sub` or the `jti` of the token."""
+    """The operator, for actions of operators: the `sub` or the `jti` of the token; of a reload, `SIGHUP` or the node
+    whose admin API was asked."""
     reason: str = ""
     """One sentence; for an operator's action the reason that was given."""
     trace_id: str = ""

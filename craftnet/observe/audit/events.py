@@ -34,6 +34,8 @@ class SecurityEventType(StrEnum):
     """A direction of a UDP connection went on to the next generation of keys."""
     ADMIN = "admin.action"
     """An operator did something through the HTTP interface."""
+    RELOADED = "configuration.reloaded"
+    """The server read its configuration, keys and certificates again; `details` says what changed."""
     STARTED = "audit.started"
     """The service started; a new chain begins, or an older one continues."""
     STOPPED = "audit.stopped"
@@ -72,7 +74,8 @@ class SecurityEvent(Struct, frozen=True, kw_only=True, gc=False):
         transport: "http", "websocket", "sse" or "udp"; empty when none is involved.
         route: the path of a request, without ids.
         status: the HTTP status, or the close code of a WebSocket.
-        actor: the operator, for actions of operators: the `sub` or the `jti` of the token.
+        actor: the operator, for actions of operators: the `sub` or the `jti` of the token; of a reload, `SIGHUP`
+            or the node whose admin API was asked.
         reason: one sentence; for an operator's action the reason that was given.
         trace_id: the trace of the request, if it named one.
         count: how many events it stands for.

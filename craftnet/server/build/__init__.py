@@ -24,7 +24,7 @@ from craftnet.observe.health.probes import LoopCheck
 from craftnet.observe.metrics.registry import SessionCounter
 from craftnet.protocols.feed.server.feed_connections import FeedConnections
 from craftnet.server.build.access import build_authorization, build_enforcement, build_key_log
-from craftnet.server.build.administration import build_administration
+from craftnet.server.build.administration import build_administration, connect_operations
 from craftnet.server.build.base import Base, build_base
 from craftnet.server.build.http import (
     build_admin_listener,
@@ -39,7 +39,7 @@ from craftnet.server.build.observation import (
     build_monitor,
     build_process_metrics,
 )
-from craftnet.server.build.reload import connect_certificate, connect_limits, connect_log
+from craftnet.server.build.reload import connect_audit, connect_certificate, connect_limits, connect_log
 from craftnet.server.build.transports import (
     Transports,
     build_addresses,
@@ -96,7 +96,7 @@ def build(
     service = _service(base, listener, transports, monitor, audit_log, consumer)
     metrics = build_metrics_listener(base)
     if admin is not None:
-        admin.operations.drain, admin.operations.reload = service.drain, service.reload
+        connect_operations(admin.operations, service)
         service.admin_listener = build_admin_listener(base, access, transports.feeds, addresses.forwarding, admin)
     parts = [
         audit_log,
@@ -132,6 +132,7 @@ def _service(
     connect_limits(base.reloader, transports.feeds.gate)
     connect_certificate(base.reloader, listener)
     connect_log(base.reloader, base.settings)
+    connect_audit(base.reloader, base.security)
     return Craftnet(
         listener,
         transports.udp_service,

@@ -19,7 +19,7 @@ from craftnet.admin.operations import Operations
 from craftnet.admin.this_node import ConnectionTable, ThisNode
 from craftnet.admin.tracing import Traces
 from craftnet.admin.views import Views
-from craftnet.contract.admin.operations import Configuration, OptionRow
+from craftnet.contract.admin.operations import Configuration, OptionRow, ReloadOutcome
 from craftnet.contract.admin.overview import DashboardMode
 from craftnet.errors import ConfigurationError
 from craftnet.feeds.hub import Hub
@@ -34,6 +34,7 @@ from craftnet.server.build.base import Base
 from craftnet.server.build.transports import Transports
 from craftnet.server.options.option import Declaration
 from craftnet.server.options.table import OPTIONS
+from craftnet.server.service import Craftnet
 
 MASKED = "***"
 """Replaces a secret in answers."""
@@ -104,6 +105,21 @@ def build_administration(
     services = (node, group, traces, feed)
     pages = page_routes("dashboard")
     return Administration(routes, pages, settings.dashboard_http is not None, services, operations)
+
+
+def connect_operations(operations: Operations, service: Craftnet) -> None:
+    """Lets operators drain the service, and make it reload."""
+
+    def reload(asker: str) -> ReloadOutcome:
+        result = service.reload(f"the admin API of {asker}")
+        return ReloadOutcome(
+            changed=list(result.changed),
+            restart_needed=list(result.unchangeable),
+            failed=dict(result.failed),
+            lines=[line for _, line in result.lines],
+        )
+
+    operations.drain, operations.reload = service.drain, reload
 
 
 def _bus(base: Base) -> INodeBus | None:

@@ -8,14 +8,16 @@ from typing import Any
 from craftnet.access.auth_option import AuthSetup, access_from_option
 from craftnet.access.revocation.revocations import RevocationCheckingVerifier
 from craftnet.errors import ConfigurationError
+from craftnet.interfaces import IAuditLog
 from craftnet.limits.handshake_guard import HandshakeGuard
 from craftnet.limits.origins import Origins
+from craftnet.observe.audit.events import SecurityEventType
 from craftnet.observe.logs.lines import parse_levels
 from craftnet.observe.logs.observer import LOG
 from craftnet.runtime.rlimits import raise_open_files_limit
 from craftnet.server.listener import Listener
 from craftnet.server.options.table import OPTIONS
-from craftnet.server.reload import Reloader
+from craftnet.server.reload import Reloader, ReloadResult
 from craftnet.server.settings import Settings
 
 
@@ -67,3 +69,18 @@ def connect_log(reloader: Reloader, settings: Settings) -> None:
     """
     parse_levels(settings.log_levels)
     reloader.on(lambda new: LOG.set_levels(new.log_levels), "log-level")
+
+
+def connect_audit(reloader: Reloader, audit: IAuditLog) -> None:
+    """Records every reload: what it changed, what needs a restart, and what is invalid."""
+
+    def record(result: ReloadResult, actor: str) -> None:
+        named = {"changed": result.changed, "restart_needed": result.unchangeable, "failed": result.failed}
+        audit.record(
+            SecurityEventType.RELOADED,
+            actor=actor,
+            reason="; ".join(line for _, line in result.lines),
+            details={name: ", ".join(names) for name, names in named.items() if names},
+        )
+
+    reloader.reloaded = record

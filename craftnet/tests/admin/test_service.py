@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 
 from msgspec import convert
 from twisted.internet import reactor
+from twisted.logger import capturedLogs, formatEvent
 from websockets.exceptions import ConnectionClosed
 
 from craftnet.access.principal import ADMIN, OPERATE
@@ -255,8 +256,8 @@ class ActionTests(AdminTestCase):
     async def test_drain_and_reload(self) -> None:
         _, info = await self.ask("GET", "/admin")
         path = f"/admin/nodes/{info['node']}"
-        status, _ = await self.ask("POST", f"{path}/reload", body={"reason": "new certificate"})
-        self.assertEqual(status, 200)
+        status, answer = await self.ask("POST", f"{path}/reload", body={"reason": "new certificate"})
+        self.assertEqual((status, list(answer["reload"])), (200, [info["node"]]))
         status, _ = await self.ask("POST", f"{path}/drain", body={"reason": "update"})
         self.assertEqual(status, 200)
         response = await self.request("GET", "/health/ready")
@@ -265,6 +266,23 @@ class ActionTests(AdminTestCase):
         self.assertTrue(overview["nodes"][0]["draining"])
         status, answer = await self.ask("POST", "/admin/nodes/nowhere/drain", body={"reason": "update"})
         self.assertEqual((status, info["node"] in answer["message"]), (404, True))
+
+    async def test_reload(self) -> None:
+        """The answer says what changed, what needs a restart, and what is wrong, in the words of the log."""
+        self.settings = replace(self.settings, origins=("https://a.example",), workers=3, auth="jwt:key=/nowhere")
+        with capturedLogs() as logged:
+            status, answer = await self.ask("POST", "/admin/reload", body={"reason": "new sites"})
+        self.assertEqual((status, answer["action"], "unanswered" in answer), (200, "reload", False))
+        [outcome] = answer["reload"].values()
+        self.assertEqual((outcome["changed"], outcome["restart_needed"]), (["origin"], ["workers"]))
+        self.assertIn("development tokens", outcome["failed"]["auth"])
+        self.assertEqual(outcome["lines"], [formatEvent(each) for each in logged if "reload" in each["log_namespace"]])
+        _, recorded = await self.ask("GET", "/admin/security-events")
+        found = {each["event"]: each["fields"] for each in recorded["events"]}
+        self.assertEqual(found["admin.action"]["reason"], "new sites")
+        fields = found["configuration.reloaded"]
+        self.assertIn("the admin API of", fields["actor"])
+        self.assertEqual(fields["details"], {"changed": "origin", "restart_needed": "workers", "failed": "auth"})
 
     async def test_reasons_are_required(self) -> None:
         bodies: tuple[Any, ...] = ({}, {"reason": ""}, {"reason": "x" * 201}, {"reason": 7}, [])
@@ -280,7 +298,7 @@ class AccessTests(AdminTestCase):
 
     PATHS = ("", "/overview", "/series", "/sessions", f"/sessions/{SESSION}", "/queues", f"/players/{PLAYER}",
              "/slow-consumers", "/security-events", "/configuration", "/health")  # fmt: skip
-    ACTIONS = ("/connections/a.feed.b/disconnect", "/revocations", "/nodes/a/drain", "/nodes/a/reload")
+    ACTIONS = ("/connections/a.feed.b/disconnect", "/revocations", "/nodes/a/drain", "/nodes/a/reload", "/reload")
     BODY: ClassVar = {"reason": "x", "jti": "t"}
 
     async def test_scopes(self) -> None:

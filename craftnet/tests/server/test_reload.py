@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Callable
@@ -46,10 +47,10 @@ class ReloaderTests(SynchronousTestCase):
 
     def reload(self, **values: Any) -> ReloadResult:
         self.settings = Settings(**values)
-        return self.reloader.reload()
+        return self.reloader.reload("test")
 
     def test_nothing(self) -> None:
-        self.assertEqual((self.reloader.reload(), self.applied), (ReloadResult(), []))
+        self.assertEqual((self.reloader.reload("test"), self.applied), (ReloadResult(), []))
 
     def test_changed(self) -> None:
         """A part is called once for all its options, and again only when they change again."""
@@ -83,7 +84,7 @@ class ReloaderTests(SynchronousTestCase):
         """Nothing changes but other files, which are read all the same."""
         self.settings = ConfigurationError("line 3")
         self.reloader.on_files("certificate", lambda: True)
-        self.assertEqual(self.reloader.reload(), ReloadResult(("certificate",), (), {"config": "line 3"}))
+        self.assertEqual(self.reloader.reload("test"), ReloadResult(("certificate",), (), {"config": "line 3"}))
         self.assertEqual(self.applied, [])
 
 
@@ -177,6 +178,25 @@ class KeyTests(LiveTestCase):
         self.settings = replace(self.settings, auth=f"jwt:key={other}")
         self.assertEqual(self.service.reload().changed, ("auth",))
         self.assertTrue(await self.accepts(rsa_key))
+
+
+class AuditTests(SynchronousTestCase):
+    """SIGHUP to a server with an audit log."""
+
+    def test_signal(self) -> None:
+        file, audit = Path(self.mktemp()).absolute(), Path(self.mktemp()).absolute()
+        file.write_text(f'health-rate = 5\naudit = "{audit}"\nudp = "off"\n', encoding="utf-8")
+        secrets = {"CRAFTNET_JWT_SECRET": "x" * 40, "CRAFTNET_AUDIT_SECRET": "ab" * 32}
+        with running("--config", str(file), PORT=str(reserved_port(self)), **secrets) as server:
+            server.read_until("Back end: ")
+            file.write_text(f'health-rate = 6\naudit = "{audit}"\nudp = "off"\nrefresh = 9\n', encoding="utf-8")
+            server.process.send_signal(signal.SIGHUP)
+            server.read_until("A restart is needed for: refresh$")
+            self.assertEqual(server.finish(), 0, server.text)
+        [entry] = [each for each in map(json.loads, audit.read_text().splitlines()) if "reloaded" in each["event"]]
+        self.assertEqual((entry["event"], entry["actor"]), ("configuration.reloaded", "SIGHUP"))
+        self.assertEqual(entry["details"], {"changed": "health-rate", "restart_needed": "refresh"})
+        self.assertEqual(entry["reason"], "Reloaded; changed: health-rate; A restart is needed for: refresh")
 
 
 class WorkerTests(SynchronousTestCase):

@@ -11,6 +11,7 @@ from twisted.logger import Logger
 from craftnet.clocks import steady
 from craftnet.errors import ConfigurationError
 from craftnet.observe.logs.lines import parse_levels
+from craftnet.runtime.masking import masked_error
 from craftnet.server.build import build
 from craftnet.server.build.workers import check_workers
 from craftnet.server.command_line import Options, WorkerConfiguration
@@ -43,7 +44,7 @@ def makeService(options: Options) -> IService:  # the name twistd looks for.
         parse_levels(effective["log-level"])
         return _service(options, settings_of(effective, os.environ), steady(reactor))
     except ConfigurationError as error:
-        raise SystemExit(f"craftnet: {error}") from None
+        raise SystemExit(f"craftnet: {masked_error(str(error))}") from None
 
 
 def _service(options: Options, settings: Settings, reactor: Any) -> Craftnet | Supervisor:

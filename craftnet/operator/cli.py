@@ -14,6 +14,7 @@ from twisted.python.usage import UsageError
 from craftnet.client import cli
 from craftnet.client.arguments import OtherCommand
 from craftnet.errors import ConfigurationError
+from craftnet.runtime.masking import masked_error
 
 
 class OperatorCommand(Struct, frozen=True):
@@ -81,7 +82,7 @@ def run(arguments: Sequence[str]) -> int:
     try:
         return int(getattr(import_module(command.module), command.run)(rest, os.environ))
     except (ConfigurationError, UsageError) as error:
-        print(f"craftnet {name}: {error}", file=sys.stderr)
+        print(f"craftnet {name}: {masked_error(str(error))}", file=sys.stderr)
         return cli.USAGE
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from craftnet.clocks import steady
 from craftnet.errors import ConfigurationError
+from craftnet.runtime.masking import masked_error
 from craftnet.server.command_line import Options
 from craftnet.server.options.documents import default_file, schema_text, shown
 from craftnet.server.options.resolution import Effective
@@ -74,7 +75,7 @@ def check_config(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
         effective = options.effective(environ)
         _build(effective, environ)
     except ConfigurationError as error:
-        print(error, file=sys.stderr)
+        print(masked_error(str(error)), file=sys.stderr)
         return 1
     for warning in effective.warnings:
         print(f"warning: {warning}", file=sys.stderr)

@@ -10,7 +10,7 @@ from msgspec import Struct
 from twisted.logger import Logger, LogLevel
 
 from craftnet.errors import ConfigurationError
-from craftnet.server.options.documents import masked
+from craftnet.runtime.masking import masked_error
 from craftnet.server.options.table import OPTIONS
 from craftnet.server.settings import Settings
 
@@ -91,13 +91,13 @@ class Reloader:
         try:
             self._apply(self._reread(), changed, unchangeable, failed)
         except ConfigurationError as error:
-            failed["config"] = masked(str(error))
+            failed["config"] = masked_error(str(error))
         for name, read in self._files.items():
             try:
                 if read():
                     changed.append(name)
             except ConfigurationError as error:
-                failed[name] = masked(str(error))
+                failed[name] = masked_error(str(error))
         result = ReloadResult(tuple(changed), tuple(unchangeable), failed)
         for level, line in result.lines:
             self._log.emit(level, "{line}", line=line)
@@ -117,7 +117,7 @@ class Reloader:
             try:
                 apply(new)
             except ConfigurationError as error:
-                failed.update(dict.fromkeys(names, masked(str(error))))
+                failed.update(dict.fromkeys(names, masked_error(str(error))))
             else:
                 changed += names
                 self._current.update({name: _value(new, name) for name in names})

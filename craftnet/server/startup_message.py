@@ -20,6 +20,7 @@ from craftnet.access.principal import ADMIN, OPERATE
 from craftnet.interfaces import IBackend
 from craftnet.providers.inspection import IDemonstration
 from craftnet.runtime.addresses import is_loopback
+from craftnet.runtime.masking import masked_option
 
 
 class ServedSummary(Struct, frozen=True):
@@ -47,7 +48,7 @@ class ServedSummary(Struct, frozen=True):
         lines = [
             f"HTTP and WebSocket: {self.url}",
             f"UDP: {self.udp}",
-            f"Back end: {self.backend}",
+            f"Back end: {masked_option(self.backend)}",
             f"Access: {self.access}",
         ]
         if self.metrics:

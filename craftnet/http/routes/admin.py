@@ -46,7 +46,6 @@ from craftnet.observe.audit.events import SecurityEventType
 
 Reasoned = TypeVar("Reasoned", ActionRequest, AdminRevocation)
 
-
 _SENT = (
     (AdminHello, "The rights of the token: the first message."),
     (SeriesMessage, "The last 15 minutes."),

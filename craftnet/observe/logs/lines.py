@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -11,6 +10,7 @@ import msgspec
 from twisted.logger import LogEvent, LogLevel, LogLevelFilterPredicate, eventAsText, formatEvent
 
 from craftnet.errors import ConfigurationError
+from craftnet.runtime.masking import without_secrets
 
 FORMATS = ("text", "json")
 
@@ -22,20 +22,6 @@ FLOOD_INTERVAL = 10.0
 
 FLOOD_LINES = 20
 """Lines of one kind that an interval may have; further ones are summed up in one."""
-
-_SECRETS = (
-    (re.compile(r"\beyJ[\w-]{4,}\.[\w-]{4,}\.[\w-]*"), "***"),  # a JWT: its header is JSON.
-    (re.compile(r"(\b(?:bearer|token|password|secret)[\"']?\s*[=:]\s*[\"']?)[^\s\"',;&]+", re.IGNORECASE), r"\1***"),
-    (re.compile(r"(\bbearer[ .])[\w.~+/=-]{8,}", re.IGNORECASE), r"\1***"),
-    (re.compile(r"([a-z][a-z0-9+.-]*://[^\s/?#:@]*:)[^\s/?#@]+(?=@)", re.IGNORECASE), r"\1***"),
-)
-
-
-def without_secrets(text: str) -> str:
-    """A text without bearer tokens and passwords."""
-    for pattern, replacement in _SECRETS:
-        text = pattern.sub(replacement, text)
-    return text
 
 
 def text_line(event: LogEvent) -> str:

@@ -32,12 +32,10 @@ from craftnet.protocols.udp.server.inspection import UdpConnectionTable
 from craftnet.providers.inspection import INodeBus
 from craftnet.server.build.base import Base
 from craftnet.server.build.transports import Transports
+from craftnet.server.options.documents import without_secret
 from craftnet.server.options.option import Declaration
 from craftnet.server.options.table import OPTIONS
 from craftnet.server.service import Craftnet
-
-MASKED = "***"
-"""Replaces a secret in answers."""
 
 
 class Administration(Struct, frozen=True):
@@ -136,8 +134,6 @@ def _option_row(base: Base, declaration: Declaration) -> OptionRow:
     value: object = base.settings
     for attribute in declaration.path:
         value = getattr(value, attribute)
-    default = value == declaration.default
+    default, value = value == declaration.default, without_secret(value)
     text = None if value is None else ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
-    if text and (declaration.option.secret or ("://" in text and "@" in text)):
-        text = MASKED
     return OptionRow(option=declaration.name, value=text, default=default)

@@ -3,32 +3,18 @@
 from __future__ import annotations
 
 import json
-import re
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from craftnet.limits.client_address import Networks
+from craftnet.runtime.masking import masked_option
 from craftnet.server.options.option import Declaration
 from craftnet.server.options.resolution import Effective
 from craftnet.server.options.table import GROUPS, OPTIONS
 
-MASK = "***"
-"""Replaces a secret in output."""
-
 WIDTH = 100
 """Characters of a line of a document."""
-
-_PASSWORD = re.compile(r"([a-z][a-z0-9+.-]*://[^\s/?#:@]*:)[^\s/?#@]+(?=@)", re.IGNORECASE)
-_QUERY = re.compile(r"([?&][^=&\s#]*(?:token|key|secret|passw|auth|sig)[^=&\s#]*=)[^&\s#:]+", re.IGNORECASE)
-_ARGUMENT = re.compile(r"((?<![?&])\b(?:password|passwd|secret|token)=)[^:&\s]+", re.IGNORECASE)
-
-
-def masked(text: str) -> str:
-    """A text without its secrets: passwords and keys in URLs, and `password=…` of back ends."""
-    for pattern in (_PASSWORD, _QUERY, _ARGUMENT):
-        text = pattern.sub(rf"\g<1>{MASK}", text)
-    return text
 
 
 def toml_value(value: Any) -> str:
@@ -61,18 +47,16 @@ def shown(effective: Effective) -> str:
         lines += ["", f"# {group.heading}"]
         for declared in group.declarations:
             found = effective.options[declared.name]
-            line = f"{declared.name} = {toml_value(_safe(declared, found.value))}"
+            line = f"{declared.name} = {toml_value(without_secret(found.value))}"
             lines.append(f"{line if declared.option.in_file else '# ' + line}  # {found.origin}")
     return "\n".join(lines[1:]) + "\n"
 
 
-def _safe(declared: Declaration, value: Any) -> Any:
-    """The value without secrets."""
-    if declared.option.secret and value:
-        return MASK
+def without_secret(value: Any) -> Any:
+    """The value of an option without secrets."""
     if isinstance(value, tuple):
-        return tuple(map(masked, value))
-    return masked(value) if isinstance(value, str) else value
+        return tuple(map(masked_option, value))
+    return masked_option(value) if isinstance(value, str) else value
 
 
 def default_file() -> str:

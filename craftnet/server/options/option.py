@@ -38,7 +38,6 @@ class Option(Struct, frozen=True):
         choices: the texts that are accepted; empty: any.
         separator: separates several values in one text; empty if each value is given separately.
         reload: whether a reload changes the value in a running server.
-        secret: whether the value must not be shown.
         in_file: whether a configuration file may give it.
     """
 
@@ -51,7 +50,6 @@ class Option(Struct, frozen=True):
     choices: tuple[str, ...] = ()
     separator: str = ""
     reload: bool = False
-    secret: bool = False
     in_file: bool = True
 
 

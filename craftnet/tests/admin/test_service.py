@@ -282,7 +282,9 @@ class ActionTests(AdminTestCase):
         self.assertEqual(found["admin.action"]["reason"], "new sites")
         fields = found["configuration.reloaded"]
         self.assertIn("the admin API of", fields["actor"])
-        self.assertEqual(fields["details"], {"changed": "origin", "restart_needed": "workers", "failed": "auth"})
+        self.assertLessEqual(
+            {"changed": "origin", "restart_needed": "workers", "failed": "auth"}.items(), fields.items()
+        )
 
     async def test_reasons_are_required(self) -> None:
         bodies: tuple[Any, ...] = ({}, {"reason": ""}, {"reason": "x" * 201}, {"reason": 7}, [])

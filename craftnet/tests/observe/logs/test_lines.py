@@ -18,8 +18,8 @@ from craftnet.observe.logs.lines import (
     parse_levels,
     set_levels,
     text_line,
-    without_secrets,
 )
+from craftnet.runtime.masking import without_secrets
 from craftnet.tests.support.samples import NOW, PLAYER, SESSION
 
 TOKEN = sign_token(b"x" * 40, PLAYER, (), 60.0, NOW)

@@ -57,7 +57,7 @@ def own_checks(
             metrics,
         )
     if audit_log is not None:
-        checks["audit"] = partial(_asked, partial(_audit_check, audit_log))
+        checks["audit"] = degraded_by(lambda: audit_log.problem)
     for backend in backends:
         if IHealthChecks.providedBy(backend):
             for name, check in backend.health_checks.items():
@@ -87,10 +87,14 @@ async def _asked(check: Callable[[], Check]) -> Check:
     return check()
 
 
-def _audit_check(audit_log: AuditLog) -> Check:
-    """Not critical: the service continues without the log."""
-    problem = audit_log.problem
-    return Check(status=HealthStatus.DEGRADED, message=problem) if problem else Check(status=HealthStatus.OK)
+def degraded_by(problem: Callable[[], str]) -> AsyncCheck:
+    """A check that degrades the service while `problem` says one, and never more: the service works on without it."""
+
+    def check() -> Check:
+        found = problem()
+        return Check(status=HealthStatus.DEGRADED, message=found) if found else Check(status=HealthStatus.OK)
+
+    return partial(_asked, check)
 
 
 def _free(name: str, taken: Mapping[str, AsyncCheck]) -> str:

@@ -78,7 +78,7 @@ def build(
     monitor = build_monitor(base, audit_log)
     health = HealthFeed(monitor, reactor, base.metrics, interval=settings.health_interval)
     revocations = Revocations()
-    admission = build_authorization(base, access, revocations, environ)
+    admission = build_authorization(base, access, revocations, environ, monitor)
     subscriptions = Subscriptions(admission, hub, health, PlayerFeeds(hub, base.state.sources.sessions))
     relay = subscriptions.relay = build_relay(base, hub)
     feeds = build_feed_connections(base, subscriptions, addresses.forwarding)

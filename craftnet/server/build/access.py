@@ -13,21 +13,25 @@ from craftnet.access.revocation.revocations import RevocationCheckingVerifier, R
 from craftnet.clocks import moment
 from craftnet.errors import ConfigurationError
 from craftnet.feeds.relay_feed import RelayFeeds
+from craftnet.observe.health.monitor import Monitor
 from craftnet.protocols.udp.server.key_log import KEYLOG_VARIABLE, KeyLog
 from craftnet.runtime.addresses import is_loopback
 from craftnet.server.build.base import Base
 from craftnet.server.build.reload import connect_access
 from craftnet.server.build.transports import Addresses, Transports
+from craftnet.server.health_checks import degraded_by
 
 
 def build_authorization(
-    base: Base, access: AuthSetup, revocations: Revocations, environ: Mapping[str, str]
+    base: Base, access: AuthSetup, revocations: Revocations, environ: Mapping[str, str], monitor: Monitor
 ) -> Authorization:
     """Authorises requests by their tokens, unless those are revoked."""
     state = base.state
     loaded = None if state.cluster is None else state.cluster.revocations.loaded
     authority = RevocationCheckingVerifier(access.authority, revocations, loaded)
-    connect_access(base.reloader, access, authority, base.reactor, environ)
+    problem = connect_access(base.reloader, access, authority, base.reactor, environ)
+    if access.keys is not None:
+        monitor.add({"keys": degraded_by(problem)})
     return Authorization(
         authority, state.sources.sessions, state.sources.queues, state.division.owner, base.security, base.tracer
     )

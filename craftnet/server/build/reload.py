@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from craftnet.access.auth_option import AuthSetup, access_from_option
@@ -38,8 +38,12 @@ def connect_access(
     verifier: RevocationCheckingVerifier,
     reactor: Any,
     environ: Mapping[str, str],
-) -> None:
-    """Lets --auth change, and reads the keys again that it names. Open connections keep their authorisation."""
+) -> Callable[[], str]:
+    """Lets --auth change, and reads the keys again that it names. Open connections keep their authorisation.
+
+    Returns:
+        A function that says why the keys cannot be read now; see `IKeySource.problem`.
+    """
     current = access
 
     def apply(settings: Settings) -> None:
@@ -54,6 +58,7 @@ def connect_access(
 
     reloader.on(apply, "auth")
     reloader.on_files("keys", read_keys)
+    return lambda: "" if current.keys is None else current.keys.problem()
 
 
 def connect_certificate(reloader: Reloader, listener: Listener) -> None:

@@ -106,6 +106,14 @@ class FileTests(SynchronousTestCase):
         self.clock.advance(FILE_INTERVAL)
         self.assertTrue(self.knows(source, "new"))
 
+    def test_problem(self) -> None:
+        source = self.source()
+        self.assertEqual(source.problem(), "")
+        self.write(OLD[:20])
+        self.assertIn("the previous keys are still used: it is not a JSON Web Key Set", source.problem())
+        self.write(NEW)
+        self.assertEqual((source.problem(), source.known()[0].key_id), ("", "new"))
+
     def test_no_start_without_keys(self) -> None:
         self.assertRaises(ConfigurationError, JwksFile, self.path, self.clock)
         self.assertRaises(ConfigurationError, self.source, b"{}")
@@ -290,6 +298,34 @@ class UrlTests(SynchronousTestCase):
             self.failureResultOf(waiting, Unavailable)
             self.failureResultOf(gone)
             self.clock.advance(FETCH_INTERVAL)
+
+    def problem(self) -> str:
+        """What the health check says, after the fetch that it may start."""
+        self.source.problem()
+        self.agent.flush()
+        return self.source.problem()
+
+    def test_problem(self) -> None:
+        """A check fetches at the start, and when the keys are old; it waits for nothing, and reports what lasts."""
+        self.service.status = 503
+        self.assertIn("keys could not be fetched; no token", self.problem().replace("at http://login.example/", ""))
+        self.assertNotIn("hush", self.problem())
+        self.service.status = 200
+        self.clock.advance(FETCH_INTERVAL)
+        self.assertEqual(self.problem(), "")
+        self.assertTrue(self.knows("old"))
+        self.service.status, asked = 503, len(self.service.requests)
+        for _ in range(3):
+            self.assertEqual(self.problem(), "")
+        self.assertEqual(len(self.service.requests), asked)
+        self.clock.advance(REFRESH_AFTER)
+        self.assertEqual(self.problem(), "")  # the keys are old, and not too old yet.
+        self.assertEqual(len(self.service.requests), asked + 1)
+        self.clock.advance(MAX_STALENESS - REFRESH_AFTER)
+        self.assertIn("could not be fetched for 15 minutes; those fetched before are still used", self.problem())
+        self.service.document = None  # it hangs.
+        self.clock.advance(FETCH_INTERVAL)
+        self.assertIn("15 minutes", self.problem())
 
     def test_log(self) -> None:
         """The operator learns of it, without the URL's query."""

@@ -20,6 +20,7 @@ from craftnet.providers.memory.backend import MemoryBackend, MemorySettings
 from craftnet.providers.sources import Sources
 from craftnet.server.health_checks import own_checks, probes
 from craftnet.tests.support.certificates import self_signed
+from craftnet.tests.support.eventually import until
 from craftnet.tests.support.fakes import SteppedClock
 from craftnet.tests.support.live import LiveTestCase
 
@@ -109,3 +110,20 @@ class ProbeTests(SynchronousTestCase):
         for text in ("", "::1", "127.0.0.1:9000", "http://", "http://[::1", "http://x:port", "ws://x/health"):
             with self.assertRaisesRegex(ConfigurationError, "--real-time-combat .*expected a URL of http or https"):
                 probes({Service.REAL_TIME_COMBAT: text}, reactor)
+
+
+class KeysCheckTests(LiveTestCase):
+    """A login service that cannot be reached: degraded, and ready all the same."""
+
+    settings = replace(LiveTestCase.settings, auth="jwt:jwks=http://127.0.0.1:9/keys.json")
+
+    async def test_unreachable(self) -> None:
+        def said() -> str:
+            checks = self.service.monitor.reports[Service.CRAFTING_NETWORK].checks or {}
+            return checks["keys"].message or "" if "keys" in checks else ""
+
+        await until(said)
+        self.assertIn("no token can be checked", said())
+        response = await self.request("GET", "/health")
+        self.assertEqual((response.code, (await response.json())["checks"]["keys"]["status"]), (200, "degraded"))
+        self.assertEqual((await self.request("GET", "/ready")).code, 200)

@@ -188,9 +188,12 @@ class NodeTests(ChartTestCase):
         self.assertEqual(backends["/"], "craftnet-web")
 
     def test_alerts(self) -> None:
-        """The rules are those of deploy/prometheus."""
-        manifests = self.rendered(*REQUIRED, "--set", "udp.enabled=false,prometheusRule.enabled=true")
+        """The rules are those of deploy/prometheus, with the address of the runbooks."""
+        site = "https://docs.example/runbooks"
+        values = f"udp.enabled=false,prometheusRule.enabled=true,prometheusRule.runbooks={site}/"
+        manifests = self.rendered(*REQUIRED, "--set", values)
         groups = self.one(manifests, "PrometheusRule")["spec"]["groups"]
         files = [REPOSITORY / "deploy" / "prometheus" / name for name in ("alerts.yml", "recording.yml")]
-        expected = [group for file in files for group in msgspec.yaml.decode(file.read_bytes())["groups"]]
+        texts = [file.read_text(encoding="utf-8").replace("RUNBOOKS", site) for file in files]
+        expected = [group for text in texts for group in msgspec.yaml.decode(text)["groups"]]
         self.assertEqual(groups, expected)

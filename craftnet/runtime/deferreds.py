@@ -60,13 +60,14 @@ async def gathered(coroutines: Iterable[Coroutine[Any, Any, Result]]) -> list[Re
 
 
 class RestartedTask:
-    """Runs a coroutine until it is stopped. A failure is logged as a bug, and the coroutine restarted.
+    """Runs a coroutine again and again until it is stopped, also after failures.
 
     Arguments:
-        run: returns the coroutine, which ends only by being cancelled.
+        run: returns the coroutine.
         what: the subject of the log line, such as "reading changes from Redis".
-        retry: seconds from a failure to the next start.
-        failed: called after each failure, before the next start.
+        retry: seconds from the end of the coroutine to its next start.
+        failed: called with each failure, before the next start.
+        expected: the failures that belong to operation; all others are logged as bugs.
     """
 
     _log = Logger()
@@ -77,13 +78,15 @@ class RestartedTask:
         what: str,
         retry: float,
         clock: IReactorTime,
-        failed: Callable[[], None] = lambda: None,
+        failed: Callable[[Failure], object] = lambda failure: None,
+        expected: tuple[type[Exception], ...] = (),
     ) -> None:
         self._run = run
         self._what = what
         self._retry = retry
         self._clock = clock
         self._when_failed = failed
+        self._expected = expected
         self._running: Deferred[None] | None = None
         self._next: IDelayedCall | None = None
 
@@ -91,7 +94,7 @@ class RestartedTask:
         """Starts the coroutine."""
         self._next = None
         self._running = Deferred.fromCoroutine(self._run())
-        self._running.addErrback(self._failed, self._running)
+        self._running.addBoth(self._ended, self._running)
 
     def stop(self) -> None:
         """Cancels the coroutine."""
@@ -102,11 +105,14 @@ class RestartedTask:
         if running is not None:
             running.cancel()
 
-    def _failed(self, failure: Failure, run: Deferred[None]) -> None:
+    def _ended(self, result: Failure | None, run: Deferred[None]) -> None:
         stopped = self._running is not run
-        if stopped and failure.check(CancelledError):
-            return
-        self._log.failure("{what} failed", failure, what=self._what)
+        if isinstance(result, Failure):
+            if stopped and result.check(CancelledError):
+                return
+            if not result.check(*self._expected):
+                self._log.failure("{what} failed", result, what=self._what)
+            if not stopped:
+                self._when_failed(result)
         if not stopped:
-            self._when_failed()
             self._next = self._clock.callLater(self._retry, self.start)

@@ -10,8 +10,9 @@ from uuid import UUID, uuid4
 import msgspec
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, TimeoutError
-from twisted.internet.task import LoopingCall, deferLater
+from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from craftnet.errors import Unavailable
 from craftnet.providers.redis import scripts
@@ -80,7 +81,7 @@ class ChangeReader(Service):
         self._streams: dict[Value, int] = {}
         self._pruned = 0.0
         self._reading = RestartedTask(
-            self._read_on, "reading changes from Redis", RETRY_DELAY, reactor, self._failed_to_read
+            self._read_on, "reading changes from Redis", RETRY_DELAY, reactor, self._failed_to_read, (Unavailable,)
         )
         self._read = InterruptibleRead(blocking, asking, self._is_outdated, reactor)
         self._looking = LoopingCall(self._look)
@@ -179,24 +180,20 @@ class ChangeReader(Service):
         covered = self._asked >= self._positions.partitions
         return not (covered and self.is_settled) or bool(self._positions.gaps)
 
-    def _failed_to_read(self) -> None:
+    def _failed_to_read(self, failure: Failure) -> None:
         self._read.interrupt_by(None)
+        if failure.check(Unanswered):
+            self.lag.unanswered()
 
     async def _read_on(self) -> None:
         while self.running:
             # Another connection may lead to another server: then everything is compared again.
             await self._read.connected()
-            try:
-                await self._catch_up()
-                while self.running and self.is_settled:
-                    await self._turn(BLOCK_SECONDS)
-                    await self._mend()
-                    self.lag.read()
-            except Unavailable as error:
-                self._read.interrupt_by(None)
-                if isinstance(error, Unanswered):
-                    self.lag.unanswered()
-                await deferLater(self._reactor, RETRY_DELAY)
+            await self._catch_up()
+            while self.running and self.is_settled:
+                await self._turn(BLOCK_SECONDS)
+                await self._mend()
+                self.lag.read()
 
     async def _catch_up(self) -> None:
         """After a connection or a loss: reads what the streams still have, then compares with what they have lost."""

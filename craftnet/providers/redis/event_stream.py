@@ -12,7 +12,6 @@ from uuid import uuid4
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
-from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from craftnet.clocks import Moment, moment
@@ -73,7 +72,10 @@ class EventStreamConsumer(Service):
         self.tracer: Any = None
         self.counted: Callable[[Sequence[EventOutcome]], None] = lambda outcomes: None
         self._name = uuid4().hex
-        self._taking = RestartedTask(self._take_on, "taking events from Redis", RETRY_DELAY, reactor)
+        # The health checks show that Redis is unavailable; events that were taken are still pending then.
+        self._taking = RestartedTask(
+            self._take_on, "taking events from Redis", RETRY_DELAY, reactor, expected=(Unavailable,)
+        )
 
     def startService(self) -> None:
         """Starts consuming events, or waiting for the lease."""
@@ -88,17 +90,12 @@ class EventStreamConsumer(Service):
         released.addErrback(lambda failure: failure.trap(Unavailable) and None)  # it expires by itself.
 
     async def _take_on(self) -> None:
-        while self.running:
-            await self._blocking.connected()
-            try:
-                if await self._leased():
-                    await self._join()
-                    await self._finish()
-                    while await self._leased():
-                        await self._take()
-            except Unavailable:
-                pass  # shown by the health checks; what was taken is still pending.
-            await deferLater(self._reactor, RETRY_DELAY)
+        await self._blocking.connected()
+        if await self._leased():
+            await self._join()
+            await self._finish()
+            while await self._leased():
+                await self._take()
 
     async def _leased(self) -> bool:
         """Takes or renews the lease; returns whether this node has it."""

@@ -9,7 +9,6 @@ from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
-from twisted.internet.task import deferLater
 from zope.interface import implementer
 
 from craftnet.errors import Unavailable
@@ -45,7 +44,9 @@ class RedisNodeBus(Service):
         self._keys = keys
         self._reactor = reactor
         self._heard: Callable[[str, bytes], None] | None = None
-        self._following = RestartedTask(self._follow_on, "following other nodes in Redis", RETRY_DELAY, reactor)
+        self._following = RestartedTask(
+            self._follow_on, "following other nodes in Redis", RETRY_DELAY, reactor, expected=(Unavailable,)
+        )
 
     def startService(self) -> None:
         """Starts following, if there is a follower."""
@@ -82,14 +83,10 @@ class RedisNodeBus(Service):
         await self._asking.ask("EXPIRE", key, EXPIRY_SECONDS)
 
     async def _follow_on(self) -> None:
+        await self._blocking.connected()
+        positions = {self._keys.messages(""): b"$", self._keys.messages(self._own): b"$"}
         while self.running:
-            await self._blocking.connected()
-            positions = {self._keys.messages(""): b"$", self._keys.messages(self._own): b"$"}
-            try:
-                while self.running:
-                    await self._read(positions)
-            except Unavailable:
-                await deferLater(self._reactor, RETRY_DELAY)
+            await self._read(positions)
 
     async def _read(self, positions: dict[str, bytes]) -> None:
         """Waits for messages, and passes them on; moves the positions on."""

@@ -14,7 +14,6 @@ from uuid import UUID
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, TimeoutError, succeed
-from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -91,7 +90,7 @@ class RedisRevocations(Service):
         self._backlog = backlog
         self._listener: IRevocationListener | None = None
         self._following = RestartedTask(
-            self._follow_on, "following the revocations in Redis", RETRY_DELAY, reactor, self._incomplete
+            self._follow_on, "following the revocations in Redis", RETRY_DELAY, reactor, self._failed, (Unavailable,)
         )
         self._loading: Waiters[None] = Waiters()
         self.complete = False
@@ -139,15 +138,10 @@ class RedisRevocations(Service):
             raise Unavailable("The revocations are not known yet.") from None
 
     async def _follow_on(self) -> None:
+        await self._blocking.connected()
+        generation = self._blocking.generation
         while self.running:
-            await self._blocking.connected()
-            generation = self._blocking.generation
-            try:
-                while self.running:
-                    await self._follow_gapless(generation)
-            except Unavailable as error:
-                self._interrupted(error)
-                await deferLater(self._reactor, RETRY_DELAY)
+            await self._follow_gapless(generation)
 
     async def _follow_gapless(self, generation: int) -> None:
         """Loads, and reads on until something was missed."""
@@ -230,12 +224,10 @@ class RedisRevocations(Service):
         if understood and self._listener is not None:
             self._listener.revoked(understood)
 
-    def _interrupted(self, error: Unavailable) -> None:
-        self._incomplete()
-        self._loading.release(Failure(error))
-
-    def _incomplete(self) -> None:
+    def _failed(self, failure: Failure) -> None:
         self.complete = False
+        if failure.check(Unavailable):
+            self._loading.release(failure)
 
 
 def _number(entry: bytes) -> int:

@@ -61,13 +61,13 @@ class RestartedTaskTests(SynchronousTestCase):
         self.clock = Clock()
         self.runs: list[Deferred[None]] = []
         self.failures = 0
-        self.task = RestartedTask(self.run_once, "counting", 0.5, self.clock, self.failed)
+        self.task = RestartedTask(self.run_once, "counting", 0.5, self.clock, self.failed, (ConnectionError,))
 
     async def run_once(self) -> None:
         self.runs.append(Deferred())
         await self.runs[-1]
 
-    def failed(self) -> None:
+    def failed(self, failure: Failure) -> None:
         self.failures += 1
 
     def test_restarted_after_a_failure(self) -> None:
@@ -75,6 +75,21 @@ class RestartedTaskTests(SynchronousTestCase):
         self.runs[0].errback(KeyError("a bug"))
         self.assertEqual(len(self.flushLoggedErrors(KeyError)), 1)
         self.assertEqual((len(self.runs), self.failures), (1, 1))
+        self.clock.advance(0.5)
+        self.assertEqual(len(self.runs), 2)
+
+    def test_restarted_after_an_expected_failure(self) -> None:
+        """It is not logged."""
+        self.task.start()
+        self.runs[0].errback(ConnectionError("lost"))
+        self.assertEqual((len(self.runs), self.failures), (1, 1))
+        self.clock.advance(0.5)
+        self.assertEqual(len(self.runs), 2)
+
+    def test_restarted_after_its_end(self) -> None:
+        self.task.start()
+        self.runs[0].callback(None)
+        self.assertEqual((len(self.runs), self.failures), (1, 0))
         self.clock.advance(0.5)
         self.assertEqual(len(self.runs), 2)
 

@@ -33,8 +33,8 @@ from twisted.internet.task import deferLater, react
 
 from craftnet.access.authorization import Authorization
 from craftnet.access.jwt import JwtVerifier
-from craftnet.access.revocation.enforcement import Enforcement
-from craftnet.access.revocation.revocations import RevocationCheckingVerifier, Revocations
+from craftnet.access.revocation.enforcement import Enforcement, RevocationCheckingVerifier
+from craftnet.access.revocation.revocations import Revocations
 from craftnet.access.verification_keys import SingleKey, key_from_pem
 from craftnet.clocks import moment, steady
 from craftnet.contract.events import Event, SessionStart

@@ -16,7 +16,8 @@ from craftnet.access.principal import ADMIN, OPERATE, PUBLISH, RELAY, Principal
 from craftnet.contract.traces import TraceParent
 from craftnet.errors import Forbidden, Refusal, TooManyRequests, Unauthorized, no_session
 from craftnet.interfaces import IAuditLog, IQueueSource, ISessionSource, ITokenVerifier
-from craftnet.observe.audit.events import NoAudit, SecurityEventType
+from craftnet.observe.audit.events import SecurityEventType
+from craftnet.observe.audit.recorder import NoAudit
 
 Span = TypeVar("Span")
 Asked = TypeVar("Asked")

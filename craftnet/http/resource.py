@@ -20,7 +20,7 @@ from craftnet.http.negotiation import differs
 from craftnet.http.request_head import Head, path_and_query
 from craftnet.interfaces import IAuditLog
 from craftnet.limits.client_address import Forwarding
-from craftnet.observe.audit.events import NoAudit
+from craftnet.observe.audit.recorder import NoAudit
 from craftnet.observe.metrics.registry import NO_ROUTE, Metrics
 
 

@@ -1,9 +1,10 @@
-"""Carries out revocations: records them, closes the connections they cover, and informs the other nodes."""
+"""Carries out revocations: refuses revoked tokens, closes their connections, and informs the other nodes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from zope.interface import implementer
 
@@ -11,9 +12,10 @@ from craftnet.access.principal import Principal
 from craftnet.access.revocation.revocations import Revocation, Revocations
 from craftnet.clocks import Moment
 from craftnet.contract.messages import rfc3339
-from craftnet.errors import TooManyRequests, Unavailable
-from craftnet.interfaces import IAuditLog, IRevocationListener, ISharedRevocations
-from craftnet.observe.audit.events import NoAudit, SecurityEventType
+from craftnet.errors import TooManyRequests, Unauthorized, Unavailable
+from craftnet.interfaces import IAuditLog, IRevocationListener, ISharedRevocations, ITokenVerifier
+from craftnet.observe.audit.events import SecurityEventType
+from craftnet.observe.audit.recorder import NoAudit
 
 Enforcer = Callable[[Callable[[Principal], bool]], int]
 """Closes the connections of the covered principals and returns their number."""
@@ -135,3 +137,42 @@ class Enforcement:
 
     def _close_covered(self) -> int:
         return sum(enforce(self._revocations.covers) for enforce in self._enforcers)
+
+
+@implementer(ITokenVerifier)
+class RevocationCheckingVerifier:
+    """Accepts the tokens that another authority accepts, except revoked ones.
+
+    Arguments:
+        loaded: fires when the list is loaded, before which no token is accepted; None: it is complete from the start.
+    """
+
+    def __init__(
+        self, authority: ITokenVerifier, revocations: Revocations, loaded: Callable[[], Deferred[None]] | None = None
+    ) -> None:
+        self._authority = authority
+        self._revocations = revocations
+        self._loaded = loaded
+
+    def replace(self, authority: ITokenVerifier) -> None:
+        """Asks another authority from now on."""
+        self._authority = authority
+
+    def authenticate(self, token: str) -> Deferred[Principal]:
+        """See `ITokenVerifier`."""
+        authenticated = self._authority.authenticate(token)
+        if self._loaded is not None:
+            authenticated.addCallback(self._wait, self._loaded)
+        return authenticated.addCallback(self._check)
+
+    def _wait(self, principal: Principal, loaded: Callable[[], Deferred[None]]) -> Deferred[Principal]:
+        return loaded().addCallback(self._know, principal)
+
+    def _know(self, _: None, principal: Principal) -> Principal:
+        self._loaded = None
+        return principal
+
+    def _check(self, principal: Principal) -> Principal:
+        if self._revocations.covers(principal):
+            raise Unauthorized("The token was revoked.", problem="invalid_token")
+        return principal

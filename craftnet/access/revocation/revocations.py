@@ -1,25 +1,21 @@
-"""Revoked tokens: one revocation as a value, all that are in force, and the verifier that refuses what they cover."""
+"""Revoked tokens: one revocation as a value, and the list of those in force."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from uuid import UUID
 
 from msgspec import Struct
-from twisted.internet.defer import Deferred
-from zope.interface import implementer
 
 from craftnet.access.principal import Principal
-from craftnet.errors import Unauthorized, revocations_full
-from craftnet.interfaces import ITokenVerifier
+from craftnet.errors import revocations_full
 
 
 class Revocation(Struct, frozen=True):
     """Revoked tokens. Times are Unix seconds.
 
     Attributes:
-        token_id: the `jti` of the token, if it concerns one.
-        player_id: the player, if it concerns all of a player's tokens that were issued at `issued` or before.
+        token_id: the `jti` of the token; None if the revocation concerns a player.
+        player_id: the player whose tokens issued at `issued` or before are revoked; None if it concerns one token.
         issued: see there.
         until: when the last of the tokens expires; the entry can be removed then.
     """
@@ -100,42 +96,3 @@ class Revocations:
         if len(self) + number > self._capacity:
             soonest = min((*self._tokens.values(), *(until for _, until in self._players.values())), default=now + 1.0)
             raise revocations_full(max(1, round(soonest - now)), self._capacity)
-
-
-@implementer(ITokenVerifier)
-class RevocationCheckingVerifier:
-    """Accepts what another authority accepts, unless it is revoked.
-
-    Arguments:
-        loaded: fires when the list is loaded; nothing is accepted before. None: it is complete from the start.
-    """
-
-    def __init__(
-        self, authority: ITokenVerifier, revocations: Revocations, loaded: Callable[[], Deferred[None]] | None = None
-    ) -> None:
-        self._authority = authority
-        self._revocations = revocations
-        self._loaded = loaded
-
-    def replace(self, authority: ITokenVerifier) -> None:
-        """Asks another authority from now on."""
-        self._authority = authority
-
-    def authenticate(self, token: str) -> Deferred[Principal]:
-        """See `ITokenVerifier`."""
-        authenticated = self._authority.authenticate(token)
-        if self._loaded is not None:
-            authenticated.addCallback(self._wait, self._loaded)
-        return authenticated.addCallback(self._check)
-
-    def _wait(self, principal: Principal, loaded: Callable[[], Deferred[None]]) -> Deferred[Principal]:
-        return loaded().addCallback(self._know, principal)
-
-    def _know(self, _: None, principal: Principal) -> Principal:
-        self._loaded = None
-        return principal
-
-    def _check(self, principal: Principal) -> Principal:
-        if self._revocations.covers(principal):
-            raise Unauthorized("The token was revoked.", problem="invalid_token")
-        return principal

@@ -7,9 +7,6 @@ from enum import StrEnum
 from uuid import UUID
 
 from msgspec import Struct
-from zope.interface import implementer
-
-from craftnet.interfaces import IAuditLog
 
 Details = Mapping[str, str | int | float]
 """Facts by name."""
@@ -96,24 +93,3 @@ class SecurityEvent(Struct, frozen=True, kw_only=True, gc=False):
     count: int = 1
     since: float | None = None
     details: Details | None = None
-
-
-@implementer(IAuditLog)
-class NoAudit:
-    """Records nothing."""
-
-    def record(
-        self,
-        kind: SecurityEventType,
-        *,
-        player_id: UUID | None = None,
-        address: str = "",
-        transport: str = "",
-        route: str = "",
-        status: int | None = None,
-        actor: str = "",
-        reason: str = "",
-        trace_id: str = "",
-        details: Details | None = None,
-    ) -> None:
-        """As in `IAuditLog`."""

@@ -108,3 +108,24 @@ class SecurityEvents:
                 listener(event)
             except Exception:  # a listener's fault must not fail the request that is being refused.
                 self._log.failure("a listener to security events failed")
+
+
+@implementer(IAuditLog)
+class NoAudit:
+    """Records nothing."""
+
+    def record(
+        self,
+        kind: SecurityEventType,
+        *,
+        player_id: UUID | None = None,
+        address: str = "",
+        transport: str = "",
+        route: str = "",
+        status: int | None = None,
+        actor: str = "",
+        reason: str = "",
+        trace_id: str = "",
+        details: Details | None = None,
+    ) -> None:
+        """As in `IAuditLog`."""

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from craftnet.access.auth_option import AuthSetup
 from craftnet.access.authorization import Authorization
-from craftnet.access.revocation.enforcement import Enforcement
-from craftnet.access.revocation.revocations import RevocationCheckingVerifier, Revocations
+from craftnet.access.revocation.enforcement import Enforcement, RevocationCheckingVerifier
+from craftnet.access.revocation.revocations import Revocations
 from craftnet.clocks import moment
 from craftnet.errors import ConfigurationError
 from craftnet.feeds.relay_feed import RelayFeeds

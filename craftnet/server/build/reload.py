@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from craftnet.access.auth_option import AuthSetup, access_from_option
-from craftnet.access.revocation.revocations import RevocationCheckingVerifier
+from craftnet.access.revocation.enforcement import RevocationCheckingVerifier
 from craftnet.errors import ConfigurationError
 from craftnet.interfaces import IAuditLog
 from craftnet.limits.handshake_guard import HandshakeGuard

@@ -18,7 +18,7 @@ from craftnet.access.principal import Principal
 from craftnet.contract.messages import MaterialNotification, MaterialProblem
 from craftnet.crafting.state import Material, MaterialsState
 from craftnet.errors import BadDatagram
-from craftnet.observe.audit.events import NoAudit
+from craftnet.observe.audit.recorder import NoAudit
 from craftnet.observe.metrics.hot_counters import DatagramCounts
 from craftnet.protocols.udp.client.connection import ClientConnection, Output
 from craftnet.protocols.udp.client.connection import Event as ClientEvent

@@ -20,7 +20,7 @@ from craftnet.errors import shutting_down
 from craftnet.feeds.subscriptions import Subscriptions
 from craftnet.interfaces import IAuditLog
 from craftnet.limits.handshake_guard import HandshakeGuard
-from craftnet.observe.audit.events import NoAudit
+from craftnet.observe.audit.recorder import NoAudit
 from craftnet.observe.metrics.registry import Metrics
 from craftnet.protocols.feed.core.drain import RECONNECT_SPREAD, schedule
 from craftnet.protocols.feed.server.connections import Connection, Connections

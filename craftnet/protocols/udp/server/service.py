@@ -23,7 +23,7 @@ from craftnet.crafting.progress import Tolerance
 from craftnet.errors import shutting_down
 from craftnet.interfaces import IAuditLog
 from craftnet.limits.client_address import ServerUrl
-from craftnet.observe.audit.events import NoAudit
+from craftnet.observe.audit.recorder import NoAudit
 from craftnet.observe.metrics.registry import Metrics
 from craftnet.protocols.udp.core.keys import SessionToken
 from craftnet.protocols.udp.core.negotiation import PATH_SIZE, agree

@@ -9,7 +9,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from craftnet.access.principal import Principal
-from craftnet.access.revocation.revocations import Revocation, RevocationCheckingVerifier, Revocations
+from craftnet.access.revocation.enforcement import RevocationCheckingVerifier
+from craftnet.access.revocation.revocations import Revocation, Revocations
 from craftnet.errors import TooManyRequests, Unauthorized, Unavailable
 from craftnet.interfaces import ITokenVerifier
 from craftnet.tests.support.fakes import TableAuthority

@@ -10,9 +10,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from craftnet.interfaces import IAuditLog
-from craftnet.observe.audit.events import FLOODS, NoAudit, SecurityEvent, SecurityEventType
+from craftnet.observe.audit.events import FLOODS, SecurityEvent, SecurityEventType
 from craftnet.observe.audit.floods import WINDOW, FloodAggregator
-from craftnet.observe.audit.recorder import MAX_TEXT, SecurityEvents
+from craftnet.observe.audit.recorder import MAX_TEXT, NoAudit, SecurityEvents
 from craftnet.tests.support.fakes import SteppedClock
 from craftnet.tests.support.samples import NOW, OTHER_PLAYER, PLAYER
 

@@ -1,1 +1,1 @@
-"""Authentication and authorisation: bearer tokens and what they allow."""
+"""Authentication and authorisation: bearer tokens and the rights that they give."""

@@ -1,1 +1,1 @@
-"""Feeds: what the watchers of one thing have received, and what they receive next."""
+"""Feeds: the state of a session or a player, its updates, and their delivery to subscribers."""

@@ -1,1 +1,1 @@
-"""HTTP: the routes of the public contract, and the separation of WebSocket handshakes from requests."""
+"""HTTP/1.1: parsing, routing, the routes of the public contract, and connections."""

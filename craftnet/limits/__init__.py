@@ -1,1 +1,1 @@
-"""How many connections and requests, how often, and from where."""
+"""Limits on connections and requests: number, rate and origin."""

@@ -1,1 +1,1 @@
-"""The protocols that reach players: WebSocket, and the encrypted UDP protocol."""
+"""The protocols to players: WebSocket, event streams, and the encrypted UDP protocol."""

@@ -1,1 +1,1 @@
-"""What a core and its edges say to each other."""
+"""The messages between a core and its edges."""

@@ -1,3 +1,1 @@
-"""What every layer may use: timers, Deferreds, HTTP requests, resource limits, direct writes, addresses, component
-specs.
-"""
+"""Parts around Twisted that every layer may use: timers, Deferreds, HTTP requests, sockets, addresses, limits."""

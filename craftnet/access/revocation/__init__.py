@@ -1,1 +1,1 @@
-"""Revoked tokens: which they are, and how their connections are closed."""
+"""Revoked tokens, and the closing of connections that were opened with them."""

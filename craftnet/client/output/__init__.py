@@ -1,1 +1,1 @@
-"""How a watch is shown."""
+"""The output of a watch: terminal, lines, JSON."""

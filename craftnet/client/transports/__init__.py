@@ -1,1 +1,1 @@
-"""Ways to watch a session: WebSocket and UDP."""
+"""The transports of a watch: WebSocket, UDP, and event streams."""

@@ -24,9 +24,9 @@ from zope.interface import implementer
 
 from craftnet.contract.traces import request_ids
 from craftnet.errors import Refusal
-from craftnet.http.connection.channel import HttpConnection
 from craftnet.http.connection.half_open import HalfOpenConnections
 from craftnet.http.connection.handover import IAdmittingProtocol, hand_over
+from craftnet.http.connection.http_connection import HttpConnection
 from craftnet.http.connection.http_site import HttpSite
 from craftnet.http.connection.worker_forwarding import ConnectionForwarding
 from craftnet.http.exchange import CONTINUE_RESPONSE

@@ -1,1 +1,1 @@
-"""The connections of subscribers, whichever protocol over TCP they use: WebSocket or server-sent events."""
+"""Connections of subscribers over TCP, whether WebSocket or server-sent events."""

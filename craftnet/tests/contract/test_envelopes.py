@@ -1,4 +1,4 @@
-"""Bodies of events: how they are split, and the short path for usual ones."""
+"""Bodies of events: how they are split, and the fast path for usual ones."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def general(body: bytes, *, newline_delimited: bool) -> list[Event | EventOutcom
 
 
 class WholeBodyTests(SynchronousTestCase):
-    """The short path gives the same result as the general one, or none."""
+    """The fast path gives the same result as the general one, or none."""
 
     def check(self, body: bytes, *, newline_delimited: bool) -> bool:
         """Whether the short way was taken."""

@@ -172,7 +172,7 @@ class GeneralChannel(PacketProtection):
 
 @contextmanager
 def general_path_only(case: SynchronousTestCase) -> Iterator[None]:
-    """Meanwhile nothing takes a short path."""
+    """Meanwhile nothing takes a fast path."""
     patches = [
         case.patch(dispatcher, "lone_progress", lambda *arguments: None),
         case.patch(dispatcher, "take_acknowledgement", lambda *arguments: False),

@@ -1,1 +1,1 @@
-"""The rules about these connections. Pure."""
+"""The rules of connections of subscribers over TCP. Pure."""

@@ -1,1 +1,1 @@
-"""The server's side of these connections."""
+"""The server side of connections of subscribers over TCP."""

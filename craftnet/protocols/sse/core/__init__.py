@@ -1,1 +1,1 @@
-"""The format. Pure."""
+"""The format of event streams. Pure."""

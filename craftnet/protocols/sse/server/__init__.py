@@ -1,1 +1,1 @@
-"""The server's side."""
+"""The server side of event streams."""

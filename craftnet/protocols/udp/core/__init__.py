@@ -1,1 +1,1 @@
-"""What both ends of the UDP protocol share. Sans-I/O."""
+"""The parts of the UDP protocol that both ends share. Sans-I/O."""

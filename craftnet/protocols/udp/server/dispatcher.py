@@ -21,9 +21,9 @@ from craftnet.protocols.udp.core.heartbeat import HANDSHAKE_RETRY
 from craftnet.protocols.udp.core.keys import NONCE_SIZE, HandshakeKey, SessionToken, TrafficKey, client_key, server_key
 from craftnet.protocols.udp.core.packet_protection import OVERHEAD, PacketProtection
 from craftnet.protocols.udp.server.connection import Output, Send, ServerConnection, SessionLeft, Terms
+from craftnet.protocols.udp.server.fast_path import ACK_BYTES, ACK_SIZE, lone_progress, take_acknowledgement
 from craftnet.protocols.udp.server.forgery_limiter import ForgeryLimiter
 from craftnet.protocols.udp.server.sent_state import SentState
-from craftnet.protocols.udp.server.short_path import ACK_BYTES, ACK_SIZE, lone_progress, take_acknowledgement
 from craftnet.protocols.udp.server.ticket_store import TicketStore
 from craftnet.protocols.udp.server.tickets import SessionPermit, Ticket
 from craftnet.protocols.wire import codec

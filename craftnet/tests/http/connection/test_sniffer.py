@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer
 
-from craftnet.http.connection.channel import HttpConnection
+from craftnet.http.connection.http_connection import HttpConnection
 from craftnet.http.connection.sniffer import ProtocolSniffer
 from craftnet.http.exchange import Response
 from craftnet.tests.support.call_counts import counted

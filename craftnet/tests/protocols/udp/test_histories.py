@@ -42,7 +42,7 @@ HISTORIES = 750
 """Of each of four tests, which may run at the same time. Each history is some 30 datagrams long."""
 
 COMPARED = 300
-"""How many of them are played a second time, without the short path."""
+"""How many of them are played a second time, without the fast path."""
 
 TOLERANCE = 0.0
 """Every change is sent here."""
@@ -350,7 +350,7 @@ class HistoryTests(SynchronousTestCase):
         wanted = [replace(row, quantity=min(row.quantity, 2**32 - 2)) for row in tracked.materials.materials]
         self.assertEqual(list(materials.materials), wanted, name)
 
-    def test_the_short_path_says_the_same(self) -> None:
+    def test_the_fast_path_says_the_same(self) -> None:
         for seed in range(COMPARED):
             shortly = self._overheard(seed)
             with general_path_only(self):

@@ -1,10 +1,10 @@
-"""The short path of the server: a lone progress record out, its acknowledgement in, each in one function. Pure.
+"""The fast path of the server: a lone progress record out, its acknowledgement in, each in one function. Pure.
 
 Each function first checks that nothing else is to be done. If so, it does what the general path does (`connection`,
 `send_queue`, `packet_protection`); otherwise it returns without any change, and the general path takes over.
 
-A function call takes longer than most of these steps. So the short path writes them out again: numbering, sealing,
-opening, the replay window and pacing of one datagram. `test_short_path` compares both paths byte by byte.
+A function call takes longer than most of these steps. So the fast path writes them out again: numbering, sealing,
+opening, the replay window and pacing of one datagram. `test_fast_path` compares both paths byte by byte.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The short path of the UDP server is an abbreviation: with it and without it, the same datagrams go out.
+"""The fast path of the UDP server is an abbreviation: with it and without it, the same datagrams go out.
 
 What is said twice is said by the same seeds, so that all of it, up to the random bytes of challenges, is the same.
 """
@@ -179,9 +179,9 @@ _STEPS: list[Callable[[Script], None]] = [
 ]
 
 
-class ShortPathTests(SynchronousTestCase):
+class FastPathTests(SynchronousTestCase):
     def assert_same(self, seed: int, steps: list[int]) -> None:
-        """With the short path and without it."""
+        """With the fast path and without it."""
         shortly = Script(seed).play(steps)
         with general_path_only(self):
             at_length = Script(seed).play(steps)
@@ -233,7 +233,7 @@ class Hub:
 
 
 class CallsTests(SynchronousTestCase):
-    """How much the short path calls, so that it stays short."""
+    """How much the fast path calls, so that it stays short."""
 
     COUNT = 20
 

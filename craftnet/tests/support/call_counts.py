@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -11,16 +12,22 @@ from types import FrameType
 
 @contextmanager
 def counted() -> Iterator[Counter[str]]:
-    """Count the calls made in this thread while the context is open, by module and qualified name."""
+    """Count the calls made in this thread while the context is open, by module and qualified name.
+
+    The collector is off meanwhile: libraries register callbacks that would count when it happens to run.
+    """
     calls: Counter[str] = Counter()
 
     def profile(frame: FrameType, what: str, _: object) -> None:
         if what == "call":
             calls[f"{frame.f_globals.get('__name__')}.{frame.f_code.co_qualname}"] += 1
 
-    before = sys.getprofile()
+    before, collects = sys.getprofile(), gc.isenabled()
+    gc.disable()
     sys.setprofile(profile)
     try:
         yield calls
     finally:
         sys.setprofile(before)
+        if collects:
+            gc.enable()

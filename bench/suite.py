@@ -68,6 +68,7 @@ SUITE = (
     Benchmark("udp_sessions"),
     Benchmark("udp_compression"),
     Benchmark("cpp_client"),
+    Benchmark("edge", "", "--sessions 5 --rounds 2 --watchers 1 10"),
     Benchmark("node_costs", "", "--watchers 100 --seconds 2"),
     Benchmark("centrifugo", "--watchers 5000 --seconds 8", "--watchers 200 --seconds 3"),
 )

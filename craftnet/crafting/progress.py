@@ -122,6 +122,14 @@ def misleads(held: Progress, truth: Progress, now: float, until: float, toleranc
     return misled_by(held, truth, now, until, tolerance) is not None
 
 
+def confirms(held: Progress, truth: Progress, now: float, tolerance: Tolerance) -> bool:
+    """Whether a copy that was sent as `held` stays within the tolerance of `truth` until either craft is due."""
+    if truth.remaining is None or not held.moving:
+        return False
+    until = min(each.anchor + (each.remaining or 0.0) for each in (held, truth))
+    return not misleads(held, truth, now, max(now, until), tolerance)
+
+
 def misled_by(held: Progress, truth: Progress, now: float, until: float, tolerance: Tolerance) -> float | None:
     """The points of progress by which a watcher's copy is wrong at `now` if it `misleads`; None if it does not."""
     shown, shown_remaining = extrapolate(held, now)

@@ -6,7 +6,6 @@ also joins the feeds of what it watches, so that this node has the recent change
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Coroutine, Iterator, Sequence
 from typing import Any
 from uuid import UUID
@@ -14,25 +13,18 @@ from uuid import UUID
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from zope.interface import implementer
 
 from craftnet.access.principal import Principal
 from craftnet.access.revocation.revocations import Revocation
 from craftnet.clocks import IClock
 from craftnet.contract.close_codes import CloseCode
 from craftnet.contract.messages import MALFORMED
-from craftnet.crafting.state import MaterialsChange, QueueChange, QueueState, SessionState
-from craftnet.errors import NotFound, Refusal, TooManyRequests, Unavailable
+from craftnet.crafting.progress import Tolerance
+from craftnet.errors import Refusal, TooManyRequests, Unavailable
 from craftnet.feeds.hub import Hub
-from craftnet.feeds.player_feed import Member
+from craftnet.feeds.relay_watches import KINDS, RelayWatch
 from craftnet.interfaces import (
-    IMaterialListener,
-    IPlayerListener,
-    IPlayerSessions,
-    IQueueListener,
-    IRecallingSource,
     IRevocationListener,
-    ISessionListener,
     ISubscriber,
 )
 from craftnet.providers.sources import Sources
@@ -43,23 +35,18 @@ from craftnet.relay.messages import (
     EpochChanged,
     Find,
     Follow,
-    Followed,
     FollowRefused,
     ReadClock,
     Recall,
     Refused,
     RelayAnswer,
-    RelayedMaterials,
-    RelayedQueue,
-    RelayedReset,
-    RelayedSession,
     RelayHello,
     RelayMessage,
     Request,
     Revoked,
-    SessionStarted,
     Subject,
     Unfollow,
+    bare,
     read_requests,
     relay_update,
 )
@@ -78,13 +65,15 @@ class RelayFeeds:
 
     Arguments:
         hub: keeps the recent changes of what edges watch.
+        tolerance: how wrong an edge's copy of a progress may be: a small part of what watchers tolerate.
 
     Attributes:
         revocations: knows the revocations in force; None where tokens cannot be revoked.
     """
 
-    def __init__(self, hub: Hub, sources: Sources, clock: IClock) -> None:
+    def __init__(self, hub: Hub, sources: Sources, clock: IClock, tolerance: Tolerance) -> None:
         self.hub = hub
+        self.tolerance = tolerance
         self.sources = sources
         self.clock = clock
         self.revocations: IRevocationListener | None = None
@@ -119,10 +108,10 @@ class _Edge:
     def __init__(self, feeds: RelayFeeds, subscriber: ISubscriber) -> None:
         self.sources, self.hub = feeds.sources, feeds.hub
         self.subscriber = subscriber
-        self._clock = feeds.clock
+        self.clock, self.tolerance = feeds.clock, feeds.tolerance
         self._revocations = feeds.revocations
         self._epoch = ""
-        self._followed: dict[tuple[Subject, UUID], _ForEdge] = {}
+        self._followed: dict[tuple[Subject, UUID], RelayWatch] = {}
         self._open = True
 
     async def open(self) -> None:
@@ -170,7 +159,7 @@ class _Edge:
             case Unfollow(subject=subject, key=key):
                 self._unfollow(subject, key)
             case ReadClock(asked=asked):
-                self.send(ClockShown(asked, self._clock.seconds(), self._stalled()))
+                self.send(ClockShown(asked, self.clock.seconds(), self._stalled()))
             case Find():
                 self._answer(request, self._find(request))
             case CatchUp():
@@ -183,10 +172,10 @@ class _Edge:
             full = TooManyRequests(f"An edge watches at most {MAX_FOLLOWED} things.", retry_after=1, limit=MAX_FOLLOWED)
             self._follow_failed(Failure(full), subject, key)
             return
-        followed = self._followed[subject, key] = _KINDS[subject](self, key)
+        followed = self._followed[subject, key] = KINDS[subject](self, key)
         Deferred.fromCoroutine(followed.open()).addErrback(self._follow_failed, subject, key, followed)
 
-    def _follow_failed(self, failure: Failure, subject: Subject, key: UUID, followed: _ForEdge | None = None) -> None:
+    def _follow_failed(self, failure: Failure, subject: Subject, key: UUID, followed: RelayWatch | None = None) -> None:
         if followed is not None and self._followed.get((subject, key)) is not followed:
             return
         self._unfollow(subject, key)
@@ -206,21 +195,23 @@ class _Edge:
         self.send(Refused(number, refusal.status, refusal.message))
 
     async def _find(self, request: Find) -> RelayAnswer:
-        return RelayAnswer(request.id, await self.sources.queues.find(request.session_id))
+        return RelayAnswer(request.id, bare(await self.sources.queues.find(request.session_id)))
 
     async def _catch_up(self, request: CatchUp) -> RelayAnswer:
         self.sources.check_hearing()
         session = request.subject is Subject.SESSION
         await self.sources.caught_up(request.key if session else None, None if session else request.key)
+        if (followed := self._followed.get((request.subject, request.key))) is not None:
+            followed.send_withheld()
         return RelayAnswer(request.id)
 
     async def _recall(self, request: Recall) -> RelayAnswer:
         key, version = request.key, request.version
         if request.subject is Subject.SESSION:
             materials = await self.sources.recall_materials(key, version) or self.hub.recent_materials(key, version)
-            return RelayAnswer(request.id, materials=tuple(materials))
+            return RelayAnswer(request.id, materials=tuple(map(bare, materials)))
         queue = await self.sources.recall_queue(key, version) or self.hub.recent_queue(key, version)
-        return RelayAnswer(request.id, queue=tuple(queue))
+        return RelayAnswer(request.id, queue=tuple(map(bare, queue)))
 
     def _stalled(self) -> str:
         try:
@@ -243,147 +234,3 @@ def _refusal(failure: Failure) -> Refusal:
         return failure.value
     _log.failure("a request of an edge failed", failure)
     return Unavailable("The core failed to answer.")
-
-
-class _ForEdge(ABC):
-    """One thing that an edge watches."""
-
-    def __init__(self, edge: _Edge, key: UUID) -> None:
-        self._edge = edge
-        self._sources = edge.sources
-        self._key = key
-        self._answered = False
-        self._closed = False
-
-    async def open(self) -> None:
-        """Listens, and sends the present state."""
-        answer = await self.read()
-        if self._closed:
-            self.unlisten()  # parts of `read` may have run after `close`.
-            return
-        self._answered = True
-        self._edge.send(answer)
-
-    def close(self) -> None:
-        """Stops listening."""
-        self._closed = True
-        self.unlisten()
-
-    @abstractmethod
-    async def read(self) -> Followed:
-        """Listens to the sources, and returns the present state."""
-
-    @abstractmethod
-    def unlisten(self) -> None:
-        """Stops listening. May be called twice."""
-
-    def _member(self) -> Member:
-        """What joins a feed only to keep it open."""
-        return Member(lambda update: None, lambda code: None, self._edge.subscriber)
-
-
-@implementer(ISessionListener, IMaterialListener)
-class _SessionForEdge(_ForEdge):
-    def __init__(self, edge: _Edge, key: UUID) -> None:
-        super().__init__(edge, key)
-        self._state: SessionState | None = None
-        self._changed = False
-        self._joined: Member | None = None
-
-    async def read(self) -> Followed:
-        state = await self._sources.sessions.watch(self._key, self)
-        if not self._changed:
-            self._state = state
-        await self._keep_history()
-        materials = await self._sources.materials.watch(self._key, self)  # last: a change after it is sent.
-        return Followed(Subject.SESSION, self._key, session=self._state, materials=materials)
-
-    def unlisten(self) -> None:
-        self._sources.sessions.unwatch(self._key, self)
-        self._sources.materials.unwatch(self._key, self)
-        joined, self._joined = self._joined, None
-        if joined is not None:
-            self._edge.hub.unsubscribe_session(self._key, joined)
-
-    def session_changed(self, state: SessionState | None) -> None:
-        """As in `ISessionListener`."""
-        before, self._state, self._changed = self._state, state, True
-        if self._answered:
-            self._edge.send(RelayedSession(self._key, state))
-            if before is None and state is not None:
-                Deferred.fromCoroutine(self._keep_history())
-
-    def materials_changed(self, change: MaterialsChange) -> None:
-        """As in `IMaterialListener`."""
-        if self._answered:
-            self._edge.send(RelayedMaterials(change))
-
-    async def _keep_history(self) -> None:
-        if self._state is None or IRecallingSource.providedBy(self._sources.materials):
-            return
-        joined = self._joined = self._member()
-        try:
-            await self._edge.hub.subscribe_session(self._key, joined)
-        except Refusal:
-            self._joined = None
-
-
-@implementer(IQueueListener)
-class _QueueForEdge(_ForEdge):
-    _joined: Member | None = None
-
-    async def read(self) -> Followed:
-        if not IRecallingSource.providedBy(self._sources.queues):
-            self._joined = self._member()
-            await self._edge.hub.subscribe_queue(self._key, self._joined)
-        state = await self._sources.queues.watch(self._key, self)
-        return Followed(Subject.QUEUE, self._key, queue=state)
-
-    def unlisten(self) -> None:
-        self._sources.queues.unwatch(self._key, self)
-        joined, self._joined = self._joined, None
-        if joined is not None:
-            self._edge.hub.unsubscribe_queue(self._key, joined)
-
-    def queue_changed(self, change: QueueChange) -> None:
-        """As in `IQueueListener`."""
-        if self._answered:
-            self._edge.send(RelayedQueue(change))
-
-    def queue_reset(self, state: QueueState) -> None:
-        """As in `IQueueListener`."""
-        if self._answered:
-            self._edge.send(RelayedReset(state))
-
-
-@implementer(IPlayerListener)
-class _PlayerForEdge(_ForEdge):
-    def __init__(self, edge: _Edge, key: UUID) -> None:
-        super().__init__(edge, key)
-        self._started: list[UUID] = []  # until the answer.
-
-    async def read(self) -> Followed:
-        sessions = self._sources.sessions
-        if not IPlayerSessions.providedBy(sessions):
-            raise NotFound("The back end of the core does not know a player's sessions: name a session.")
-        under_way = await sessions.watch_player(self._key, self)
-        return Followed(Subject.PLAYER, self._key, sessions=tuple(dict.fromkeys([*under_way, *self._started])))
-
-    def unlisten(self) -> None:
-        sessions = self._sources.sessions
-        if IPlayerSessions.providedBy(sessions):
-            sessions.unwatch_player(self._key, self)
-
-    def session_started(self, session_id: UUID) -> None:
-        """As in `IPlayerListener`."""
-        if self._answered:
-            self._edge.send(SessionStarted(self._key, session_id))
-        else:
-            self._started.append(session_id)
-
-
-_KINDS: dict[Subject, type[_ForEdge]] = {
-    Subject.SESSION: _SessionForEdge,
-    Subject.QUEUE: _QueueForEdge,
-    Subject.PLAYER: _PlayerForEdge,
-}

@@ -1,6 +1,7 @@
 """The relay feed, `/ws/relay`, by which an edge follows the state of its core: the messages of both ends. Pure.
 
-An edge sends arrays of requests as JSON. The core answers with one message a frame. Both ends run the same version of
+An edge sends lists of requests as JSON. The core answers with one message a frame. Both are arrays that begin with
+their type, since the names of fields would take half of the bytes. Both ends run the same version of
 this protocol (`PROTOCOL`); it is not part of the contract with players. Times are on the core's steady clock.
 """
 
@@ -8,15 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from enum import StrEnum
+from typing import TypeVar
 from uuid import UUID
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct
+from msgspec.structs import replace
 
 from craftnet.access.revocation.revocations import Revocation
 from craftnet.contract.messages import Status
+from craftnet.crafting.progress import Progress
 from craftnet.crafting.state import MaterialsChange, MaterialsState, QueueChange, QueueEntry, QueueState, SessionState
 from craftnet.crafting.updates import Update
+
+Stated = TypeVar("Stated")
 
 PROTOCOL = 1
 """The version of these messages. An edge refuses a core that names another one."""
@@ -39,28 +45,28 @@ class Subject(StrEnum):
 # Requests
 
 
-class Follow(Struct, frozen=True, tag="follow"):
+class Follow(Struct, frozen=True, array_like=True, tag="follow"):
     """Asks for a state and for its changes from then on. Sent again, it asks for the state again."""
 
     subject: Subject
     key: UUID
 
 
-class Unfollow(Struct, frozen=True, tag="unfollow"):
+class Unfollow(Struct, frozen=True, array_like=True, tag="unfollow"):
     """Ends a watch."""
 
     subject: Subject
     key: UUID
 
 
-class Find(Struct, frozen=True, tag="find"):
+class Find(Struct, frozen=True, array_like=True, tag="find"):
     """Asks for the queue entry that names a session."""
 
     id: int
     session_id: UUID
 
 
-class CatchUp(Struct, frozen=True, tag="catch_up"):
+class CatchUp(Struct, frozen=True, array_like=True, tag="catch_up"):
     """Asks for an answer once the core has sent every change that any of its subscribers may have received."""
 
     id: int
@@ -68,7 +74,7 @@ class CatchUp(Struct, frozen=True, tag="catch_up"):
     key: UUID
 
 
-class Recall(Struct, frozen=True, tag="recall"):
+class Recall(Struct, frozen=True, array_like=True, tag="recall"):
     """Asks for the changes after a version: of a session's materials, or of a player's queue entries."""
 
     id: int
@@ -77,7 +83,7 @@ class Recall(Struct, frozen=True, tag="recall"):
     version: int
 
 
-class ReadClock(Struct, frozen=True, tag="clock"):
+class ReadClock(Struct, frozen=True, array_like=True, tag="clock"):
     """Asks what the core's clock shows; `asked` is the edge's own time and comes back unchanged."""
 
     asked: float
@@ -88,20 +94,20 @@ Request = Follow | Unfollow | Find | CatchUp | Recall | ReadClock
 # What the core sends
 
 
-class RelayHello(Struct, frozen=True, tag="hello"):
+class RelayHello(Struct, frozen=True, array_like=True, tag="hello"):
     """The first message. `epoch` is that of the core's positions."""
 
     protocol: int
     epoch: str
 
 
-class EpochChanged(Struct, frozen=True, tag="epoch"):
+class EpochChanged(Struct, frozen=True, array_like=True, tag="epoch"):
     """The versions that follow belong to another epoch."""
 
     epoch: str
 
 
-class ClockShown(Struct, frozen=True, tag="clock", omit_defaults=True):
+class ClockShown(Struct, frozen=True, array_like=True, tag="clock"):
     """The answer to `ReadClock`. `stalled` says why the core itself receives no changes now, or is empty."""
 
     asked: float
@@ -109,7 +115,7 @@ class ClockShown(Struct, frozen=True, tag="clock", omit_defaults=True):
     stalled: str = ""
 
 
-class Followed(Struct, frozen=True, tag="followed", omit_defaults=True):
+class Followed(Struct, frozen=True, array_like=True, tag="followed"):
     """The answer to `Follow`: the present state. Only the fields of the subject are set."""
 
     subject: Subject
@@ -120,7 +126,7 @@ class Followed(Struct, frozen=True, tag="followed", omit_defaults=True):
     sessions: tuple[UUID, ...] = ()
 
 
-class FollowRefused(Struct, frozen=True, tag="follow_refused"):
+class FollowRefused(Struct, frozen=True, array_like=True, tag="follow_refused"):
     """There is nothing to watch, or it cannot be watched now. `status` is the HTTP status of such a refusal."""
 
     subject: Subject
@@ -129,39 +135,87 @@ class FollowRefused(Struct, frozen=True, tag="follow_refused"):
     message: str
 
 
-class RelayedSession(Struct, frozen=True, tag="session", omit_defaults=True):
-    """A session's new state; None: it ended and was removed."""
+class RelayedSession(Struct, frozen=True, array_like=True, tag="session"):
+    """A session that has started; None: it ended and was removed."""
 
     session_id: UUID
     state: SessionState | None = None
 
 
-class RelayedMaterials(Struct, frozen=True, tag="materials"):
+class RelayedProgress(Struct, frozen=True, array_like=True, tag="progress"):
+    """A session's new state, without what never changes: its fields are those of `Progress` and `SessionState`."""
+
+    session_id: UUID
+    version: int
+    status: Status
+    percent: float
+    anchor: float
+    remaining: float | None
+    accepted: float
+    quality: int | None = None
+    target_quality: int | None = None
+    failure_reason: str | None = None
+    trace: str = ""
+
+    @classmethod
+    def of(cls, state: SessionState) -> RelayedProgress:
+        """The message for a state. Percents and seconds keep six decimals."""
+        progress, remaining = state.progress, state.progress.remaining
+        return cls(
+            state.session_id,
+            state.version,
+            progress.status,
+            round(progress.percent, 6),
+            round(progress.anchor, 6),
+            None if remaining is None else round(remaining, 6),
+            round(state.accepted, 6),
+            progress.quality,
+            progress.target_quality,
+            progress.failure_reason,
+            state.trace or "",
+        )
+
+    def after(self, state: SessionState, ahead: float) -> SessionState:
+        """The new state, which follows `state`, on a clock behind which the core's is `ahead` seconds."""
+        progress = Progress(
+            self.status,
+            self.percent,
+            self.anchor - ahead,
+            self.remaining,
+            self.quality,
+            self.target_quality,
+            self.failure_reason,
+        )
+        accepted = self.accepted and self.accepted - ahead
+        return replace(state, version=self.version, progress=progress, accepted=accepted, trace=self.trace or UNSET)
+
+
+class RelayedMaterials(Struct, frozen=True, array_like=True, tag="materials"):
     """A change of a session's materials."""
 
     change: MaterialsChange
 
 
-class RelayedQueue(Struct, frozen=True, tag="queue"):
+class RelayedQueue(Struct, frozen=True, array_like=True, tag="queue"):
     """A change of a player's queue entries."""
 
     change: QueueChange
 
 
-class RelayedReset(Struct, frozen=True, tag="queue_reset"):
+class RelayedReset(Struct, frozen=True, array_like=True, tag="queue_reset"):
     """A player's queue entries, unchanged, with a version that replaces the previous ones."""
 
     state: QueueState
 
 
-class SessionStarted(Struct, frozen=True, tag="started"):
+class SessionStarted(Struct, frozen=True, array_like=True, tag="started"):
     """A session of a watched player has started."""
 
     player_id: UUID
     session_id: UUID
 
 
-class RelayAnswer(Struct, frozen=True, tag="answer", omit_defaults=True):
+class RelayAnswer(Struct, frozen=True, array_like=True, tag="answer"):
     """The answer to `Find`, `CatchUp` or `Recall`."""
 
     id: int
@@ -170,7 +224,7 @@ class RelayAnswer(Struct, frozen=True, tag="answer", omit_defaults=True):
     queue: tuple[QueueChange, ...] = ()
 
 
-class Refused(Struct, frozen=True, tag="refused"):
+class Refused(Struct, frozen=True, array_like=True, tag="refused"):
     """The request with this id cannot be answered. `status` is the HTTP status of such a refusal."""
 
     id: int
@@ -178,7 +232,7 @@ class Refused(Struct, frozen=True, tag="refused"):
     message: str
 
 
-class Revoked(Struct, frozen=True, tag="revoked"):
+class Revoked(Struct, frozen=True, array_like=True, tag="revoked"):
     """Revocations in force. `complete`: the edge knows all of them now."""
 
     revocations: tuple[Revocation, ...]
@@ -192,6 +246,7 @@ RelayMessage = (
     | Followed
     | FollowRefused
     | RelayedSession
+    | RelayedProgress
     | RelayedMaterials
     | RelayedQueue
     | RelayedReset
@@ -206,6 +261,20 @@ read_requests = msgspec.json.Decoder(list[Request]).decode
 
 read_message: msgspec.json.Decoder[RelayMessage] = msgspec.json.Decoder(RelayMessage)
 """Reads a message of the core."""
+
+
+def bare(value: Stated) -> Stated:
+    """A state, change or entry without the stamps by which a source judges the order of events, which edges do not."""
+    match value:
+        case MaterialsChange() | QueueChange():
+            value = replace(value, state=bare(value.state))
+            if isinstance(value, QueueChange):
+                value = replace(value, entry=bare(value.entry))
+        case QueueState():
+            value = replace(value, stamps=(), entries=tuple(map(bare, value.entries)))
+        case SessionState() | MaterialsState() | QueueEntry():
+            value = replace(value, stamps=())
+    return value
 
 
 class RelayUpdate(Update, eq=False, gc=False, kw_only=True):
@@ -227,9 +296,9 @@ def relay_update(message: RelayMessage) -> RelayUpdate:
     """The update that carries a message. Only the progress of a session may be replaced by a newer one."""
     accepted, key = None, None
     match message:
-        case RelayedSession(state=SessionState() as state):
-            accepted = state.accepted or None
-            key = state.session_id if state.progress.status is Status.ACTIVE else None
+        case RelayedProgress():
+            accepted = message.accepted or None
+            key = None if message.status.terminal else message.session_id
         case RelayedMaterials(change=change) | RelayedQueue(change=change):
             accepted = change.accepted or None
     return RelayUpdate(

@@ -13,11 +13,12 @@ from uuid import UUID
 
 from craftnet.crafting.material_rules import materials_between
 from craftnet.crafting.queue_rules import queue_between
-from craftnet.crafting.state import MaterialsState, QueueState, SessionState
+from craftnet.crafting.state import MaterialsState, QueueState, SessionState, shifted
 from craftnet.interfaces import IMaterialListener, IPlayerListener, IQueueListener, ISessionListener
 from craftnet.relay.messages import (
     Followed,
     RelayedMaterials,
+    RelayedProgress,
     RelayedQueue,
     RelayedReset,
     RelayedSession,
@@ -26,7 +27,7 @@ from craftnet.relay.messages import (
 )
 from craftnet.runtime.deferreds import Waiters
 
-Change = RelayedSession | RelayedMaterials | RelayedQueue | RelayedReset | SessionStarted
+Change = RelayedSession | RelayedProgress | RelayedMaterials | RelayedQueue | RelayedReset | SessionStarted
 
 Listener = TypeVar("Listener")
 
@@ -100,8 +101,12 @@ class Mirror(ABC):
         """The thing did not come back."""
 
     @abstractmethod
-    def change(self, message: Change) -> bool:
-        """Changes the copy and notifies listeners; returns False where changes are missing before this one."""
+    def change(self, message: Change, ahead: float) -> bool:
+        """Changes the copy and notifies listeners; returns False where changes are missing before this one.
+
+        Arguments:
+            ahead: seconds by which the core's clock, on which the message is, is ahead.
+        """
 
     @abstractmethod
     def _replace(self, answer: Followed, *, first: bool, same: bool, now: float) -> None:
@@ -157,20 +162,28 @@ class SessionMirror(Mirror):
         self._lost_at = None
         self.session_listeners.call(lambda each: each.session_changed(None))
 
-    def change(self, message: Change) -> bool:
+    def change(self, message: Change, ahead: float) -> bool:
         """As in `Mirror`."""
         match message:
             case RelayedSession(state=state):
+                state = None if state is None else shifted(state, -ahead)
                 if state is not None and self._lost_at is not None:
                     return False  # it is back, with its materials: both are needed at once.
                 if _is_news(self.state, state, same=True):
                     self.state = state
+                    self.session_listeners.call(lambda each: each.session_changed(state))
+            case RelayedProgress():
+                if self.state is None or self._lost_at is not None:
+                    return False
+                if message.version > self.state.version:
+                    self.state = state = message.after(self.state, ahead)
                     self.session_listeners.call(lambda each: each.session_changed(state))
             case RelayedMaterials(change=change):
                 known, version = self.materials.version, change.state.version
                 if version > known + 1:
                     return False
                 if version > known:
+                    change = shifted(change, -ahead)
                     self.materials = change.state
                     self.material_listeners.call(lambda each: each.materials_changed(change))
         return True
@@ -201,7 +214,7 @@ class QueueMirror(Mirror):
         if not changes:
             self.listeners.call(lambda each: each.queue_reset(self.state))
 
-    def change(self, message: Change) -> bool:
+    def change(self, message: Change, ahead: float) -> bool:
         """As in `Mirror`."""
         match message:
             case RelayedQueue(change=change):
@@ -209,6 +222,7 @@ class QueueMirror(Mirror):
                 if version > known + 1:
                     return False
                 if version > known:
+                    change = shifted(change, -ahead)
                     self.state = change.state
                     self.listeners.call(lambda each: each.queue_changed(change))
             case RelayedReset(state=state):
@@ -238,7 +252,7 @@ class PlayerMirror(Mirror):
             if session_id not in known:
                 self._notify(session_id)
 
-    def change(self, message: Change) -> bool:
+    def change(self, message: Change, ahead: float) -> bool:
         """As in `Mirror`."""
         if isinstance(message, SessionStarted) and message.session_id not in self.sessions:
             self.sessions = (*self.sessions, message.session_id)

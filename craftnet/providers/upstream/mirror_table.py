@@ -32,6 +32,7 @@ from craftnet.relay.messages import (
     Refused,
     RelayAnswer,
     RelayedMaterials,
+    RelayedProgress,
     RelayedQueue,
     RelayedReset,
     RelayedSession,
@@ -226,7 +227,7 @@ class MirrorTable:
     def receive(self, message: RelayMessage) -> None:
         """Handles a message of the core."""
         match message:
-            case RelayedSession(session_id=key):
+            case RelayedSession(session_id=key) | RelayedProgress(session_id=key):
                 self._change(Subject.SESSION, key, message)
             case RelayedMaterials(change=change):
                 self._change(Subject.SESSION, change.state.session_id, message)
@@ -301,7 +302,7 @@ class MirrorTable:
         mirror = self._mirrors.get(name)
         if mirror is None or not mirror.current:
             return  # the answer that is under way has it.
-        if not mirror.change(_dated(message, -self._clock.ahead)):
+        if not mirror.change(message, self._clock.ahead):
             mirror.current = False
             self._ask_for(name)
 
@@ -320,18 +321,6 @@ class MirrorTable:
             materials=tuple(shifted(change, -ahead) for change in answer.materials),
             queue=tuple(shifted(change, -ahead) for change in answer.queue),
         )
-
-
-def _dated(message: Change, seconds: float) -> Change:
-    """A message, its dates on a clock that is ahead by so many seconds."""
-    match message:
-        case RelayedSession(state=state) if state is not None:
-            return RelayedSession(message.session_id, shifted(state, seconds))
-        case RelayedMaterials(change=change):
-            return RelayedMaterials(shifted(change, seconds))
-        case RelayedQueue(change=change):
-            return RelayedQueue(shifted(change, seconds))
-    return message
 
 
 def _refusal(message: Refused | FollowRefused) -> Refusal:

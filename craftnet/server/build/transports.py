@@ -12,6 +12,7 @@ from twisted.application.service import IService
 from twisted.web.client import Agent
 
 from craftnet.access.auth_option import AuthSetup
+from craftnet.crafting.progress import Tolerance
 from craftnet.errors import ConfigurationError
 from craftnet.feeds.hub import Hub
 from craftnet.feeds.relay_feed import RelayFeeds
@@ -58,6 +59,10 @@ def build_addresses(settings: Settings, access: AuthSetup) -> Addresses:
     return Addresses(http, udp, public_udp, Forwarding(settings.trusted_proxies, public))
 
 
+RELAY_SHARE = 0.1
+"""The share of watchers' tolerance that an edge's copy may take."""
+
+
 class Transports(Struct, frozen=True):
     """The transports to players.
 
@@ -90,7 +95,11 @@ def build_relay(base: Base, hub: Hub) -> RelayFeeds | None:
     """The feed of edges; None where each worker has the state of its own players only."""
     if base.state.division.links is not None:
         return None
-    return RelayFeeds(hub, base.state.sources, base.reactor)
+    watchers = base.tolerance
+    tolerance = Tolerance(
+        watchers.percent * RELAY_SHARE, watchers.seconds * RELAY_SHARE, watchers.fraction * RELAY_SHARE
+    )
+    return RelayFeeds(hub, base.state.sources, base.reactor, tolerance)
 
 
 def build_dictionaries(settings: Settings) -> Dictionaries:

@@ -12,6 +12,7 @@ from craftnet.crafting.progress import (
     MAX_RUNNING_PERCENT,
     Progress,
     Tolerance,
+    confirms,
     diverges,
     misleads,
     percent_at,
@@ -111,6 +112,32 @@ class RebaseTests(SynchronousTestCase):
             self.assertEqual(wanted, shown)
         else:
             self.assertAlmostEqual(wanted, shown, delta=0.001)
+
+
+class ConfirmsTests(SynchronousTestCase):
+    TOLERANCE = Tolerance(percent=0.05, seconds=0.025, fraction=0.001)
+
+    def test_a_report_that_agrees(self) -> None:
+        later = Progress(Status.ACTIVE, 60.0, NOW + 40, 40.0)
+        self.assertTrue(confirms(RUNNING, later, NOW + 40, self.TOLERANCE))
+        self.assertFalse(confirms(RUNNING, replace(later, percent=60.1), NOW + 40, self.TOLERANCE))
+        self.assertFalse(confirms(RUNNING, replace(later, remaining=41.0), NOW + 40, self.TOLERANCE))
+
+    def test_everything_but_a_running_craft(self) -> None:
+        for truth in (replace(RUNNING, status=Status.PAUSED), replace(RUNNING, remaining=None)):
+            self.assertFalse(confirms(RUNNING, truth, NOW, self.TOLERANCE))
+            self.assertFalse(confirms(truth, truth, NOW, self.TOLERANCE))
+
+    @given(progresses, progresses, st.floats(0, 100), st.floats(0, 1))
+    def test_holds_until_either_is_due(self, held: Progress, truth: Progress, wait: float, share: float) -> None:
+        """Also without another report: nothing refreshes what was sent."""
+        near = replace(held, percent=held.percent + (truth.percent - held.percent) * 1e-4, anchor=held.anchor + wait)
+        near = replace(near, percent=percent_at(held, near.anchor), remaining=remaining_at(held, near.anchor))
+        now = near.anchor
+        if confirms(held, near, now, self.TOLERANCE):
+            due = min(one.anchor + (one.remaining or 0.0) for one in (held, near))
+            then = now + (max(now, due) - now) * share
+            self.assertFalse(diverges(held, near, then, Tolerance(0.051, 0.026, 0.0011)))
 
 
 class DivergesTests(SynchronousTestCase):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -13,6 +13,7 @@ from zope.interface import directlyProvides, implementer, providedBy
 from craftnet.access.principal import RELAY, Principal
 from craftnet.contract.close_codes import CloseCode
 from craftnet.contract.events import Event
+from craftnet.crafting.progress import Tolerance
 from craftnet.crafting.updates import Update
 from craftnet.feeds.hub import Hub
 from craftnet.feeds.relay_feed import RelayFeeds
@@ -40,12 +41,20 @@ class Core:
     def __init__(self, backend: IBackend, clock: SteppedClock) -> None:
         self.sources = Sources.of(backend)
         self.hub = Hub(self.sources, clock, Metrics())
-        self.relay = RelayFeeds(self.hub, self.sources, clock)
+        self.relay = RelayFeeds(self.hub, self.sources, clock, Tolerance(0.05, 0.025, 0.001))
+
+
+def next_turn(function: Callable[..., object], *arguments: object) -> object:
+    """Calls it in the reactor's next turn."""
+    return reactor.callLater(0, function, *arguments)
 
 
 @implementer(ISubscriber)
 class Edge:
     """An edge of a core, without sockets.
+
+    Arguments:
+        later: calls a function with its arguments after those before; by default in the reactor's next turn.
 
     Attributes:
         received: the messages of the core, as octets.
@@ -54,7 +63,16 @@ class Edge:
 
     service = None
 
-    def __init__(self, core: Core, clock: SteppedClock, *, linger: float = 10.0, lost_after: float = 30.0) -> None:
+    def __init__(
+        self,
+        core: Core,
+        clock: SteppedClock,
+        *,
+        linger: float = 10.0,
+        lost_after: float = 30.0,
+        later: Callable[..., object] = next_turn,
+    ) -> None:
+        self._later = later
         self.core: Core | None = None
         self.received: list[bytes] = []
         self.closed_with: CloseCode | None = None
@@ -80,7 +98,7 @@ class Edge:
         """See `ISubscriber`."""
         for octets in update.json:
             self.received.append(octets)
-            reactor.callLater(0, self._hear, self.core, octets)
+            self._later(self._hear, self.core, octets)
 
     def ended(self, code: CloseCode) -> None:
         """See `ISubscriber`."""
@@ -96,7 +114,7 @@ class Edge:
             self.table.receive(message)
 
     def _wake(self) -> None:
-        reactor.callLater(0, self._send)
+        self._later(self._send)
 
     def _send(self) -> None:
         requests = self.table.take_requests()

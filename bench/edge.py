@@ -240,8 +240,9 @@ def main() -> None:
         floor = floor or direct
         for name, cost in (("at the core", direct), ("at an edge", through)):
             print(
-                f"  {f'{name}, watchers: {watchers}':<28}  {cost.octets:6.0f} bytes  {cost.cpu * 1e6:7.1f} µs of the core's"
-                f" CPU  {cost.octets / floor.octets:7.2f} of the floor's bytes  {cost.cpu / floor.cpu:5.2f} of its CPU"
+                f"  {f'{name}, watchers: {watchers}':<28}  {cost.octets:6.0f} bytes"
+                f"  {cost.cpu * 1e6:7.1f} µs of the core's CPU"
+                f"  {cost.octets / floor.octets:7.2f} of the floor's bytes  {cost.cpu / floor.cpu:5.2f} of its CPU"
             )
         print(
             f"  {f'edge to core, watchers: {watchers}':<28}  {through.octets / direct.octets:6.3f} of the bytes"

@@ -132,8 +132,13 @@ class UpstreamConnection(MultiService):
 
     Arguments:
         reactor: a real one, with TCP and name resolution.
-        mirrors: gives requests and takes messages; `wake` is called by it.
-        connect: returns a link that has not started; None: a real one.
+        core: the URL of the core, for messages.
+        make_mirrors: builds `mirrors`, given what it calls when there are requests.
+        backoff: the delays between attempts; None: the usual ones.
+
+    Attributes:
+        mirrors: gives requests, and takes messages.
+        endpoint: connects to the core.
     """
 
     _log = Logger()
@@ -151,7 +156,7 @@ class UpstreamConnection(MultiService):
         self._reactor = reactor
         self._credentials = credentials
         self._core = core
-        self._endpoint = websocket_endpoint(reactor, address)
+        self.endpoint = websocket_endpoint(reactor, address)
         self._settings = LinkSettings(address.relay(), (LZ4, JSON), MAX_MESSAGE, SILENCE_TIMEOUT)
         self._backoff = backoff or Backoff(cap=MAX_BACKOFF)
         self._link: _RelayLink | None = None
@@ -235,7 +240,7 @@ class UpstreamConnection(MultiService):
     def _connect(self) -> None:
         self._retry = None
         self._counted_octets = 0
-        self._link = link = _RelayLink(self._reactor, self._endpoint, self._settings, self._credentials)
+        self._link = link = _RelayLink(self._reactor, self.endpoint, self._settings, self._credentials)
         link.follower = self
         link.connect()
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import msgspec
+from msgspec.structs import replace
 from twisted.application.internet import TimerService
 from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred, fail, succeed
@@ -111,6 +112,9 @@ class _Follower(Protocol):
     def ended(self, ending: Ending) -> None:
         """The connection ended, or could not be opened."""
 
+    def cannot_decompress(self) -> None:
+        """The core compresses with a dictionary that is not here."""
+
 
 class _RelayLink(WebSocketLink):
     """One connection."""
@@ -125,6 +129,9 @@ class _RelayLink(WebSocketLink):
 
     def link_ended(self, ending: Ending) -> None:
         self.follower.ended(ending)
+
+    def cannot_decompress(self) -> None:
+        self.follower.cannot_decompress()
 
 
 class UpstreamConnection(MultiService):
@@ -236,6 +243,10 @@ class UpstreamConnection(MultiService):
         self._count()
         self._link = None
         self._lost(ending.reason, ending.retry_after)
+
+    def cannot_decompress(self) -> None:
+        """The core compresses with a dictionary of its own: from now on this server asks for plain JSON."""
+        self._settings = replace(self._settings, offered=(JSON,))
 
     def _connect(self) -> None:
         self._retry = None

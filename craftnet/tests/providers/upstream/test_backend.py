@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
@@ -15,6 +16,7 @@ from craftnet.client.core.endings import Ending, EndingKind
 from craftnet.contract.messages import HealthStatus, to_json
 from craftnet.errors import ConfigurationError, Misdirected, Unavailable
 from craftnet.interfaces import IBackend, IBackendFactory, ICluster, IHealthChecks, ISharedRevocations
+from craftnet.protocols.websocket.core.subprotocols import JSON, LZ4
 from craftnet.providers.registry import Registry
 from craftnet.providers.upstream.backend import TOKEN_VARIABLE, UpstreamBackend, UpstreamFactory, UpstreamSettings
 from craftnet.relay.messages import PROTOCOL, ClockShown, RelayHello, Revoked
@@ -75,9 +77,10 @@ class NoEndpoint:
     def __init__(self) -> None:
         self.attempts = 0
 
-    def connect(self, _: object) -> Deferred[object]:
+    def connect(self, factory: Any) -> Deferred[object]:
         """Counts."""
         self.attempts += 1
+        self.factory = factory
         return Deferred()
 
 
@@ -151,6 +154,15 @@ class ConnectionTests(SynchronousTestCase):
     def test_malformed(self) -> None:
         self.assertFalse(self.connection.heard(b"{}"))
         self.assertFalse(self.connection.heard(b'["jump"]'))
+
+    def test_unknown_dictionary(self) -> None:
+        """The next attempt offers no compression: the core's messages could not be read otherwise."""
+        offered = [self.endpoint.factory.protocols]
+        self.connection.cannot_decompress()
+        self.connection.ended(LOST)
+        self.reactor.advance(0.5)
+        offered.append(self.endpoint.factory.protocols)
+        self.assertEqual(offered, [[LZ4, JSON], [JSON]])
 
     def test_clock_is_asked(self) -> None:
         self.hello()

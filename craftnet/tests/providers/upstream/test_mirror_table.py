@@ -6,103 +6,33 @@ from typing import Any
 from uuid import UUID
 
 from twisted.internet.defer import Deferred
-from twisted.trial.unittest import SynchronousTestCase
 
-from craftnet.contract.messages import MaterialNotification, MaterialProblem, QueueMessageType, Status
-from craftnet.crafting.material_rules import advance_materials
-from craftnet.crafting.queue_rules import advance_queue
-from craftnet.crafting.session_rules import advance_session
-from craftnet.crafting.state import MaterialsChange, MaterialsState, QueueChange, QueueState, SessionState
+from craftnet.contract.messages import QueueMessageType
+from craftnet.crafting.state import QueueState
 from craftnet.errors import NotFound, Unavailable
 from craftnet.providers.upstream.mirror import PlayerMirror, QueueMirror, SessionMirror
-from craftnet.providers.upstream.mirror_table import MAX_ASKED, MirrorTable
+from craftnet.providers.upstream.mirror_table import MAX_ASKED
 from craftnet.relay.messages import (
     CatchUp,
     ClockShown,
-    EpochChanged,
     Follow,
     Followed,
     FollowRefused,
-    ReadClock,
     Refused,
     RelayAnswer,
     RelayedMaterials,
     RelayedQueue,
     RelayedReset,
     RelayedSession,
-    Request,
     SessionStarted,
     Subject,
     Unfollow,
 )
 from craftnet.tests.contracts.source import (
-    MaterialRecorder,
     QueueRecorder,
-    SessionRecorder,
-    progress,
-    quantity,
-    queued,
 )
-from craftnet.tests.support.fakes import SteppedClock
-from craftnet.tests.support.samples import IRON, NOW, OTHER_SESSION, PLAYER, SESSION, event, start
-
-
-def session(version: int) -> SessionState:
-    """The state of a session after so many events."""
-    state = advance_session(None, event(start()))
-    for number in range(1, version):
-        state = advance_session(state, event(progress(float(number)), NOW + number))
-    return state
-
-
-def change(version: int) -> MaterialsChange:
-    """The change that led to the materials' state after so many events."""
-    changed = advance_materials(MaterialsState(SESSION), event(start()))
-    for number in range(1, version):
-        changed = advance_materials(changed.state, event(quantity(100 - number), NOW + number))
-    return changed
-
-
-def queue(version: int) -> QueueChange:
-    """The change that led to a player's queue entries after so many events."""
-    changed = advance_queue(QueueState(PLAYER), event(queued(50)))
-    for number in range(1, version):
-        changed = advance_queue(changed.state, event(queued(50 - number), NOW + number))
-    return changed
-
-
-def followed(state: SessionState | None, materials: int = 0) -> Followed:
-    """The core's answer about a session."""
-    known = change(materials).state if materials else MaterialsState(SESSION)
-    return Followed(Subject.SESSION, SESSION, session=state, materials=known)
-
-
-FOLLOW = Follow(Subject.SESSION, SESSION)
-
-
-class TableTestCase(SynchronousTestCase):
-    def setUp(self) -> None:
-        self.clock = SteppedClock(NOW)
-        self.table = MirrorTable(self.clock.seconds, 0.0, linger=10.0, lost_after=30.0, wake=lambda: None)
-
-    def connect(self, epoch: str = "one") -> list[Request]:
-        """The core is there; answers what it is asked for, the clock aside."""
-        self.table.connected(epoch)
-        requests = self.table.take_requests()
-        self.assertIsInstance(requests[0], ReadClock)
-        return requests[1:]
-
-    def copied(self, state: SessionState | None, materials: int = 0) -> SessionMirror:
-        """A copy that is listened to."""
-        mirror = self.table.open(SessionMirror, SESSION)
-        self.table.receive(followed(state, materials))
-        self.table.take_requests()
-        self.listener, self.materials = SessionRecorder(), MaterialRecorder()
-        mirror.session_listeners.add(self.listener)
-        mirror.session_listeners.begin(self.listener)
-        mirror.material_listeners.add(self.materials)
-        mirror.material_listeners.begin(self.materials)
-        return mirror
+from craftnet.tests.support.mirrors import FOLLOW, TableTestCase, change, followed, queue, session
+from craftnet.tests.support.samples import IRON, NOW, OTHER_SESSION, PLAYER, SESSION
 
 
 class AskingTests(TableTestCase):
@@ -290,124 +220,3 @@ class ChangeTests(TableTestCase):
         recalled = self.table.recall(Subject.SESSION, SESSION, 0)
         self.table.receive(RelayAnswer(0, materials=(change(2),)))
         self.assertEqual(self.successResultOf(recalled).materials[0].accepted, NOW - 99.0)
-
-
-class InterruptionTests(TableTestCase):
-    def test_same_epoch(self) -> None:
-        """Positions stay what they are; listeners receive what has changed."""
-        self.connect()
-        self.copied(session(2), 1)
-        self.table.disconnected("The core is away.")
-        self.assertEqual(self.table.epoch, "one")
-        self.assertRaises(Unavailable, self.table.open, SessionMirror, SESSION)
-        self.assertEqual(self.connect(), [FOLLOW])
-        self.table.receive(RelayedSession(SESSION, session(3)))  # the answer will have it.
-        self.assertEqual((self.listener.heard, self.table.epoch), ([], "one"))
-        self.table.receive(followed(session(4), 3))
-        self.assertEqual(self.listener.versions, [4])
-        self.assertEqual([one.state.version for one in self.materials.heard], [3])
-
-    def test_nothing_has_changed(self) -> None:
-        self.connect()
-        self.copied(session(2), 1)
-        self.table.disconnected("The core is away.")
-        self.connect()
-        self.table.receive(followed(session(2), 1))
-        self.assertEqual((self.listener.heard, self.materials.heard), ([], []))
-
-    def test_ended_meanwhile(self) -> None:
-        self.connect()
-        self.copied(session(2), 1)
-        self.table.disconnected("The core is away.")
-        self.connect()
-        self.table.receive(followed(None))
-        self.assertEqual(self.listener.heard, [None])
-
-    def test_other_epoch(self) -> None:
-        """No position mixes the versions of two epochs."""
-        self.connect()
-        self.copied(session(5), 3)
-        self.table.open(QueueMirror, PLAYER).listeners.add(QueueRecorder())
-        self.table.receive(Followed(Subject.QUEUE, PLAYER, queue=queue(2).state))
-        self.table.disconnected("The core is away.")
-        self.connect("two")
-        self.assertIsNone(self.table.epoch)
-        self.table.receive(followed(session(1), 1))
-        self.assertIsNone(self.table.epoch)
-        self.table.receive(Followed(Subject.QUEUE, PLAYER, queue=QueueState(PLAYER)))
-        self.assertEqual(self.table.epoch, "two")
-        self.assertEqual(self.listener.versions, [1])
-        self.assertEqual([one.state.version for one in self.materials.heard], [1])
-
-    def test_other_epoch_without_an_interruption(self) -> None:
-        """The core's Redis lost something: everything is asked for again."""
-        self.connect()
-        self.copied(session(5), 3)
-        self.table.receive(EpochChanged("two"))
-        self.assertEqual((self.table.take_requests(), self.table.epoch), ([FOLLOW], None))
-        self.table.receive(RelayedSession(SESSION, session(2)))
-        self.table.receive(followed(session(3), 3))
-        self.assertEqual((self.listener.versions, self.table.epoch), ([3], "two"))
-
-    def test_queue_of_another_epoch(self) -> None:
-        self.connect()
-        mirror, listener = self.table.open(QueueMirror, PLAYER), QueueRecorder()
-        mirror.listeners.add(listener)
-        self.table.receive(Followed(Subject.QUEUE, PLAYER, queue=queue(3).state))
-        mirror.listeners.begin(listener)
-        self.table.receive(EpochChanged("two"))
-        same = QueueState(PLAYER, 1, queue(3).state.entries)
-        self.table.receive(Followed(Subject.QUEUE, PLAYER, queue=same))
-        self.assertEqual((listener.heard, listener.resets), ([], [same]))
-
-    def test_lost_and_restored(self) -> None:
-        """Watchers wait for a session that a core in memory lost, and receive it when it is back."""
-        self.connect()
-        self.copied(session(5), 3)
-        for _ in range(2):
-            self.table.disconnected("The core is away.")
-            self.connect("two")
-            self.table.receive(followed(None))
-        self.assertEqual((self.listener.heard, self.materials.heard, self.table.epoch), ([], [], None))
-        self.clock.advance(29.0)
-        self.table.turn()
-        self.table.receive(RelayedSession(SESSION, session(1)))
-        self.table.receive(RelayedMaterials(change(1)))
-        self.assertEqual((self.listener.heard, self.table.take_requests()), ([], [FOLLOW]))
-        self.table.receive(followed(session(1), 1))
-        self.assertEqual((self.listener.versions, self.table.epoch), ([1], "two"))
-        self.assertEqual([one.state.version for one in self.materials.heard], [1])
-
-    def test_lost_for_ever(self) -> None:
-        self.connect()
-        self.copied(session(5), 3)
-        self.table.disconnected("The core is away.")
-        self.connect("two")
-        self.table.receive(followed(None))
-        self.clock.advance(30.0)
-        self.table.turn()
-        self.assertEqual((self.listener.heard, self.table.epoch), ([None], "two"))
-        self.table.turn()
-        self.assertEqual(self.listener.heard, [None])
-
-    def test_nobody_listened(self) -> None:
-        """What nobody listens to is not asked for again."""
-        self.connect()
-        self.table.open(SessionMirror, SESSION)
-        self.table.receive(followed(session(1)))
-        self.table.disconnected("The core is away.")
-        self.assertEqual(self.connect("two"), [])
-        self.assertEqual(self.table.epoch, "two")
-
-    def test_problem_of_a_material(self) -> None:
-        """A shortage that was reported during an interruption is reported after it."""
-        self.connect()
-        self.copied(session(1), 1)
-        self.table.disconnected("The core is away.")
-        self.connect()
-        short = MaterialNotification(material_id=IRON, notification_type=MaterialProblem.MATERIAL_UNAVAILABLE)
-        (iron,) = change(1).state.materials
-        materials = MaterialsState(SESSION, 2, (type(iron)(IRON, iron.quantity, iron.quality, short),))
-        self.table.receive(Followed(Subject.SESSION, SESSION, session=session(1), materials=materials))
-        self.assertEqual([one.notifications for one in self.materials.heard], [(short,)])
-        self.assertIs(session(1).progress.status, Status.ACTIVE)

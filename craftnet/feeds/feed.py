@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 
 from craftnet.clocks import IClock, Moment, moment
 from craftnet.contract.close_codes import CloseCode
-from craftnet.contract.position import Position, Versions
+from craftnet.contract.position import NOTHING, Position, Versions
 from craftnet.crafting.state import MaterialsChange, QueueChange
 from craftnet.crafting.updates import Update, whole_or_nothing
 from craftnet.errors import Unavailable
@@ -204,7 +204,8 @@ class Feed(ABC):
 
     def _return(self, resume: Position, lost: MissedChanges | None) -> Iterable[Update]:
         """What a returning watcher receives; `lost` is what it missed, where that is known."""
-        self._came_back(lost is not None)
+        if resume.version != NOTHING:  # else it has nothing yet, and asks for a first position.
+            self._came_back(lost is not None)
         if lost is None:
             updates = [self.returned(False, self.position), *self.snapshot()]
         else:

@@ -25,15 +25,16 @@ export function SignIn({ problem, enter }: { problem: string | undefined; enter:
           if (token.trim()) enter(token.trim());
         }}
       >
-        <h1>craftnet</h1>
+        <h1>craftnet dashboard</h1>
         <p>
-          Paste a token with the scope <code>crafting:admin</code>. This page keeps it in memory only: it is forgotten
-          when you close or reload the page.
+          Paste a token with the scope <code>crafting:admin</code>. In development, <code>make run</code> prints a link
+          that has one. The page keeps the token in memory only, and forgets it when you close or reload the page.
         </p>
         <label>
           Token
           <textarea
             rows={5}
+            autofocus
             autocomplete="off"
             spellcheck={false}
             value={token}

@@ -18,6 +18,7 @@ export interface ChartProps {
 }
 
 const HEIGHT = 64;
+const LEAST_SPAN = 180; // seconds
 
 function color(name: string): string {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -31,6 +32,14 @@ function points({ until, step, values, now }: ChartProps): uPlot.AlignedData {
     [...values, now ?? null],
   ];
 }
+
+/** The time that is drawn, seconds. A server that has just started has a short series. */
+const lasts = ({ step, values }: ChartProps): number => Math.max(LEAST_SPAN, (values.length * step) / 1000);
+
+const span = (props: ChartProps): [number, number] => [
+  props.until / 1000 - lasts(props),
+  (props.until + props.step) / 1000,
+];
 
 export function Chart(props: ChartProps) {
   const host = useRef<HTMLDivElement>(null);
@@ -64,11 +73,12 @@ export function Chart(props: ChartProps) {
         cursor: { drag: { x: false, y: false }, points: { size: 6 }, y: false },
         axes: [{ show: false }, { show: false }],
         scales: {
+          x: { range: () => span(latest.current) },
           y: { range: (_, __, most) => [0, Math.max(most ?? 0, latest.current.promise ?? 0, 1e-9) * 1.1] },
         },
         series: [
           {},
-          { stroke: () => color("--accent"), fill: () => color("--accent-soft"), width: 1.5, spanGaps: false },
+          { stroke: () => color("--accent"), fill: () => color("--accent-soft"), width: 1.5, points: { show: false } },
         ],
         hooks: {
           draw: [promise],
@@ -103,5 +113,12 @@ export function Chart(props: ChartProps) {
   }, []);
 
   useEffect(() => plot.current?.setData(points(props)));
-  return <div class="chart" ref={host} role="img" aria-label={`${props.label}, the last 15 minutes`} />;
+  return (
+    <div
+      class="chart"
+      ref={host}
+      role="img"
+      aria-label={`${props.label}, the last ${Math.round(lasts(props) / 60)} minutes`}
+    />
+  );
 }

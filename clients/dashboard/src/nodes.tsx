@@ -3,13 +3,14 @@
 import { bytes, duration, milliseconds, number, percent, time, transport, words } from "./format";
 import type { NodeOverview } from "./messages";
 import { type Act, Badge, Bars, Empty, Fact, Pending, Problem, Section, Table, type Tone } from "./parts";
-import type { State } from "./state";
+import { ENOUGH_SESSIONS, type State } from "./state";
 
 export const sum = (figures: Readonly<Record<string, number>>): number =>
   Object.values(figures).reduce((total, count) => total + count, 0);
 
 export const by = (figures: Readonly<Record<string, number>>): string =>
   Object.entries(figures)
+    .filter(([, count]) => count > 0)
     .map(([name, count]) => `${transport(name)} ${number(count)}`)
     .join(" · ");
 
@@ -119,6 +120,12 @@ export function NodeTable({ nodes, act }: { nodes: readonly NodeOverview[]; act:
   );
 }
 
+const LIMITS: Readonly<Record<string, string>> = {
+  connections: "WebSocket connections",
+  half_open: "half-open connections",
+  udp_tickets: "UDP connections being opened",
+};
+
 const hostOf = (name: string): string => name.slice(0, name.lastIndexOf(":"));
 
 export function NodePage({ id, state, act }: { id: string; state: State; act: Act | undefined }) {
@@ -134,7 +141,7 @@ export function NodePage({ id, state, act }: { id: string; state: State; act: Ac
       <h1>
         Node <span class="id">{node.node}</span>
       </h1>
-      <div class="model">
+      <div class="model wraps">
         <NodeBadge node={node} />
         <span class="window">
           {node.version}, up for {duration(node.uptime_seconds)}, figures of {time(node.timestamp)}
@@ -150,16 +157,18 @@ export function NodePage({ id, state, act }: { id: string; state: State; act: Ac
         <Fact name={`Events, last ${duration(rates_seconds)}`}>{number(figures.events_per_second)}/s</Fact>
         <Fact name={`Deliveries, last ${duration(rates_seconds)}`}>{number(figures.deliveries_per_second)}/s</Fact>
         <Fact name={`Sent, last ${duration(rates_seconds)}`}>{bytes(figures.bytes_per_second)}/s</Fact>
-        {Object.entries(figures.delivery).map(([name, { p50_ms, p99_ms }]) => (
+        {Object.entries(figures.delivery).map(([name, { count, p50_ms, p99_ms }]) => (
           <Fact key={name} name={`Event to ${transport(name)}, last ${duration(latencies_seconds)}`}>
-            p50 {milliseconds(p50_ms)} · p99 {milliseconds(p99_ms)}
+            {count ? `median ${milliseconds(p50_ms)} · p99 ${milliseconds(p99_ms)}` : "nothing delivered"}
           </Fact>
         ))}
         <Fact name={`Event loop delay, last ${duration(latencies_seconds)}`}>
-          p50 {milliseconds(figures.loop_delay.p50_ms)} · p99 {milliseconds(figures.loop_delay.p99_ms)}
+          median {milliseconds(figures.loop_delay.p50_ms)} · p99 {milliseconds(figures.loop_delay.p99_ms)}
         </Fact>
         <Fact name="Memory, now">{bytes(figures.memory_bytes)}</Fact>
-        <Fact name="Memory per session, now">{bytes(figures.session_memory_bytes)}</Fact>
+        {figures.sessions >= ENOUGH_SESSIONS && (
+          <Fact name="Memory per session, now">{bytes(figures.session_memory_bytes)}</Fact>
+        )}
         <Fact name="Back end">
           {stands.backend}
           {stands.response_time_ms === undefined ? "" : `, answered in ${stands.response_time_ms} ms`}
@@ -170,8 +179,9 @@ export function NodePage({ id, state, act }: { id: string; state: State; act: Ac
           </Fact>
         )}
         <Fact name={`Recovered returns, last ${duration(counts_seconds)}`}>
-          {figures.recovered_ratio === undefined ? "none" : percent(figures.recovered_ratio * 100, 1)} of{" "}
-          {number(figures.returns)}
+          {figures.recovered_ratio === undefined
+            ? "nobody came back"
+            : `${percent(figures.recovered_ratio * 100, 1)} of ${number(figures.returns)}`}
         </Fact>
       </dl>
       <Section title="Limits" aside={<span class="window">now</span>}>
@@ -180,7 +190,7 @@ export function NodePage({ id, state, act }: { id: string; state: State; act: Ac
         ) : (
           <Bars
             rows={Object.entries(limits).map(([name, { used, limit }]) => ({
-              name: words(name),
+              name: LIMITS[name] ?? words(name),
               share: limit ? used / limit : 0,
               figure: limit ? `${number(used)} of ${number(limit)}` : `${number(used)}, unlimited`,
             }))}

@@ -6,7 +6,7 @@ import { Chart } from "./chart";
 import { bytes, duration, milliseconds, number, percent, transport } from "./format";
 import { by, NodeTable, Refusals, sum } from "./nodes";
 import { type Act, Badge, Pending, Section } from "./parts";
-import { memoryPerSession, type Series, type State } from "./state";
+import { ENOUGH_SESSIONS, memoryPerSession, type Series, type State } from "./state";
 
 interface CardProps {
   readonly title: string;
@@ -58,7 +58,7 @@ function DeliveryCard({ state, name, promise }: { state: State; name: string; pr
       value={milliseconds(measured?.p99_ms)}
       window={`p99, last ${duration(windows.latencies_seconds)}`}
       kept={within(measured?.p99_ms, promise)}
-      details={`median ${milliseconds(measured?.p50_ms)} · promised ${milliseconds(promise)}`}
+      details={`${measured?.count ? `median ${milliseconds(measured.p50_ms)}` : "nothing delivered"}${promised(promise, "ms")}`}
     >
       <SeriesChart
         series={state.series}
@@ -71,6 +71,9 @@ function DeliveryCard({ state, name, promise }: { state: State; name: string; pr
   );
 }
 
+const promised = (promise: number | undefined, unit: string): string =>
+  promise === undefined ? "" : ` · promised ${number(promise)} ${unit}`;
+
 const within = (value: number | undefined, promise: number | undefined): boolean | undefined =>
   value === undefined || promise === undefined ? undefined : value <= promise;
 
@@ -79,6 +82,7 @@ export function OverviewPage({ state, act }: { state: State; act: Act | undefine
   if (!overview) return <Pending error={undefined} />;
   const { total, windows, nodes } = overview;
   const promises = info?.promises;
+  const enough = total.sessions >= ENOUGH_SESSIONS;
   const rates = `last ${duration(windows.rates_seconds)}`;
   const latencies = `p99, last ${duration(windows.latencies_seconds)}`;
   const counts = `last ${duration(windows.counts_seconds)}`;
@@ -89,19 +93,24 @@ export function OverviewPage({ state, act }: { state: State; act: Act | undefine
         <Card title="Connections" value={number(sum(total.connections))} window="now" details={by(total.connections)}>
           <SeriesChart series={series} name="connections" label="Connections" format={number} />
         </Card>
-        <Card title="Sessions" value={number(total.sessions)} window="now" details={by(total.watchers)}>
+        <Card
+          title="Sessions"
+          value={number(total.sessions)}
+          window="now"
+          details={`watched: ${by(total.watchers) || "none"}`}
+        >
           <SeriesChart series={series} name="sessions" label="Sessions" format={number} />
         </Card>
         <DeliveryCard state={state} name="websocket" promise={promises?.websocket_delivery_ms} />
         <DeliveryCard state={state} name="udp" promise={promises?.udp_delivery_ms} />
         <Card
           title="Memory per session"
-          value={bytes(total.session_memory_bytes)}
-          window="now"
-          kept={within(total.session_memory_bytes, promises?.session_memory_bytes)}
+          value={enough ? bytes(total.session_memory_bytes) : "–"}
+          window={enough ? "now" : `measured from ${number(ENOUGH_SESSIONS)} sessions on`}
+          kept={enough ? within(total.session_memory_bytes, promises?.session_memory_bytes) : undefined}
           details={`all processes ${bytes(total.memory_bytes)} · promised ${bytes(promises?.session_memory_bytes)}`}
         >
-          {series && (
+          {enough && series && (
             <Chart
               label="Memory of all processes for each session"
               until={series.until}
@@ -125,7 +134,7 @@ export function OverviewPage({ state, act }: { state: State; act: Act | undefine
           title="UDP round trip"
           value={milliseconds(total.round_trip.p99_ms)}
           window={latencies}
-          details={`median ${milliseconds(total.round_trip.p50_ms)}`}
+          details={total.round_trip.count ? `median ${milliseconds(total.round_trip.p50_ms)}` : "no UDP connection"}
         >
           <SeriesChart series={series} name="round_trip_p99_ms" label="UDP round trip" format={milliseconds} />
         </Card>

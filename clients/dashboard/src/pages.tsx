@@ -199,7 +199,7 @@ export function SecurityPage(props: PageProps) {
           ))}
         </Table>
       ) : (
-        <Empty>Nothing has happened.</Empty>
+        <Empty>None since this server started: no refused token, no revocation, no action of an operator.</Empty>
       )}
     </>
   );
@@ -222,16 +222,21 @@ export function HealthPage(props: PageProps) {
   );
 }
 
+/** A message about a part, without the name of the part in front of it and the full stop. */
+const about = (name: string, message: string): string => message.replace(`${name}: `, "").replace(/\.$/, "");
+
 function Report({ service, report }: { service: string; report: HealthResponse }) {
   const checks = Object.entries(report.checks ?? {});
   return (
     <article class="report">
-      <h3>
-        {service} <Badge tone={toneOf(report.status)}>{report.status}</Badge>
-      </h3>
+      <header>
+        <h3>{service}</h3>
+        <Badge tone={toneOf(report.status)}>{report.status}</Badge>
+      </header>
       <p class="window">
-        {report.message ?? ""} {report.uptime === undefined ? "" : `Up for ${duration(report.uptime)}.`} As of{" "}
-        {time(report.timestamp)}.
+        {report.message && `${about(service, report.message)}. `}
+        {report.uptime !== undefined && `Up for ${duration(report.uptime)}. `}
+        As of {time(report.timestamp)}.
       </p>
       {checks.length > 0 && (
         <Table label={`Checks of ${service}`} head={["Check", "State", "Took", "Message"]}>
@@ -242,7 +247,7 @@ function Report({ service, report }: { service: string; report: HealthResponse }
                 <Badge tone={toneOf(check.status)}>{check.status}</Badge>
               </td>
               <td class="figure">{check.response_time === undefined ? "–" : `${check.response_time} ms`}</td>
-              <td class="long">{check.message ?? ""}</td>
+              <td class="long">{about(name, check.message ?? "")}</td>
             </tr>
           ))}
         </Table>
@@ -263,10 +268,13 @@ export function ConfigurationPage({ ask }: { ask: (path: string) => Promise<unkn
   }, [ask]);
   if (!answer) return <Pending error={error} />;
   const rows = answer.options.filter((row) => !changed || !row.default);
+  const set = answer.options.filter((row) => !row.default).length;
   return (
     <>
       <h1>Configuration</h1>
-      <p class="window">Of {answer.node}. Secrets are not shown.</p>
+      <p class="window">
+        Of {answer.node}: {set} of {answer.options.length} options are set. Secrets are not shown.
+      </p>
       <form class="search">
         <label class="check">
           <input
@@ -274,15 +282,15 @@ export function ConfigurationPage({ ask }: { ask: (path: string) => Promise<unkn
             checked={changed}
             onChange={({ currentTarget }) => onlyChanged(currentTarget.checked)}
           />{" "}
-          Only what differs from the defaults
+          Only options that are set
         </label>
       </form>
       <Table label="Options" head={["Option", "Value", "Origin"]}>
         {rows.map((row) => (
-          <tr key={row.option}>
+          <tr key={row.option} class={row.default ? "quiet" : ""}>
             <td class="id">--{row.option}</td>
-            <td class="long">{row.value ?? "–"}</td>
-            <td>{row.default ? "default" : ""}</td>
+            <td class="long">{row.value || "–"}</td>
+            <td>{row.default ? "default" : "set"}</td>
           </tr>
         ))}
       </Table>

@@ -96,9 +96,9 @@ export function Bars({ rows }: { rows: readonly { name: string; share: number; f
   );
 }
 
-export function Fact({ name, children }: { name: string; children: ComponentChildren }) {
+export function Fact({ name, wide, children }: { name: string; wide?: boolean; children: ComponentChildren }) {
   return (
-    <div>
+    <div class={wide ? "wide" : ""}>
       <dt>{name}</dt>
       <dd>{children}</dd>
     </div>

@@ -73,6 +73,7 @@ export function SessionTable({ rows, ahead }: { rows: readonly SessionRow[]; ahe
 
 /** Forward through the pages of a view, and back to the first. */
 export function Pager({ next, first, go }: { next: string | undefined; first: boolean; go: (cursor: string) => void }) {
+  if (first && !next) return null;
   return (
     <nav class="pager" aria-label="More rows">
       <button type="button" class="quiet" disabled={first} onClick={() => go("")}>
@@ -157,7 +158,7 @@ export function SessionPage(props: PageProps & { id: string }) {
         <Fact name="Player">
           <PlayerLink id={session.player_id} />
         </Fact>
-        <Fact name="Recipe">
+        <Fact name="Recipe" wide>
           <span class="id">{session.recipe_id ?? "–"}</span>
         </Fact>
         <Fact name="Quality">
@@ -165,8 +166,8 @@ export function SessionPage(props: PageProps & { id: string }) {
           {progress.target_quality ? ` of ${progress.target_quality}` : ""}
         </Fact>
         <Fact name="Changes">{number(session.changes)}</Fact>
-        <Fact name="Position">
-          <span class="id">{position ?? "nobody watches"}</span>
+        <Fact name="Position" wide>
+          {position ? <span class="id">{position}</span> : "none: nobody watches"}
         </Fact>
         {progress.failure_reason && <Fact name="Failed because of">{words(progress.failure_reason)}</Fact>}
       </dl>

@@ -160,12 +160,15 @@ export function remainingAt(progress: CraftProgress, now: number): number | unde
   return Math.max(0, progress.remaining_seconds - passed);
 }
 
+/** Sessions below which the memory for each says nothing: most of it is that of the program itself. */
+export const ENOUGH_SESSIONS = 1000;
+
 /** The series of memory for each session, which follows from two others. */
 export function memoryPerSession(series: Series): (number | null)[] {
   const { memory_bytes: memory = [], sessions = [] } = series.values;
   return memory.map((bytes, index) => {
     const count = sessions[index];
-    return bytes === null || !count ? null : bytes / count;
+    return bytes === null || !count || count < ENOUGH_SESSIONS ? null : bytes / count;
   });
 }
 

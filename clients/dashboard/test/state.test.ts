@@ -79,9 +79,9 @@ test("a page that slept for a week goes on at once", () => {
   expect(advanced(before, { connections: 9 }, NOW + week).until).toBeGreaterThan(NOW + week - 10_000);
 });
 
-test("memory per session is unknown without sessions", () => {
-  const known = { until: NOW, step: 5000, values: { memory_bytes: [100, 100, null], sessions: [4, 0, 4] }, point: {} };
-  expect(memoryPerSession(known)).toEqual([25, null, null]);
+test("memory per session is unknown with few sessions", () => {
+  const values = { memory_bytes: [1e6, 1e6, 1e6, null], sessions: [4000, 0, 999, 4000] };
+  expect(memoryPerSession({ until: NOW, step: 5000, values, point: {} })).toEqual([250, null, null, null]);
 });
 
 test("a view shows what was subscribed to, until it is dropped", () => {

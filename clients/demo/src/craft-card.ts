@@ -33,7 +33,7 @@ export class CraftCard {
   #materials = h("ul", { class: "materials" });
   #listTitle = h("h3", {}, "Materials");
   #live = h("div", {});
-  #rest = h("p", { class: "muted" }, "The next craft appears here by itself.");
+  #rest = h("p", { class: "muted" });
   #progress: Progress | null = null;
   #drawn = "";
 
@@ -56,18 +56,19 @@ export class CraftCard {
   }
 
   /** Shows a craft; null where there is none. The last state of one that has ended stays until the next. */
-  show(craft: CraftSnapshot | null, described: Described | undefined): void {
+  show(craft: CraftSnapshot | null, described: Described | undefined, waits = false): void {
     this.#progress = craft?.progress ?? null;
     const { status } = this.#progress ?? {};
     const over = status === "completed" || status === "failed";
     this.element.dataset["status"] = status ?? "none";
-    const [shape, word] = status ? STATES[status] : ["○", "Resting"];
+    const [shape, word] = status ? STATES[status] : ["○", waits ? "Waiting" : "Resting"];
     text(this.#shape, shape);
     text(this.#word, word);
     text(this.#title, described?.recipe ?? (craft ? "A craft" : "No craft now"));
     text(this.#station, described ? words(described.station_type) : "");
     show(this.#live, !!craft);
     show(this.#rest, !craft || over);
+    text(this.#rest, waits ? "It begins here once a station is free." : "The next craft appears here by itself.");
     if (craft) this.#fill(craft, described, over);
     this.draw();
   }

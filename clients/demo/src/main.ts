@@ -75,8 +75,9 @@ async function run(access: Access): Promise<void> {
   function refresh(): void {
     const { crafts, places } = player.snapshot;
     const [sessionId, craft] = Object.entries(crafts).at(-1) ?? [last?.sessionId ?? "", last?.craft ?? null];
-    card.show(craft, sessionId ? workshop.described(sessionId) : undefined);
-    queue.show(Object.values(places));
+    const waiting = Object.values(places);
+    card.show(craft, sessionId ? workshop.described(sessionId) : undefined, waiting.length > 0);
+    queue.show(waiting);
     comparison.show(sessionId, craft);
     show(past, history.childElementCount > 0);
   }

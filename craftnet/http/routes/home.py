@@ -17,10 +17,21 @@ HTML = "text/html"
 LINKS: Mapping[str, str] = {"health": "health", "metrics": "metrics", "API": "docs"}
 """What every server has, by name: paths below this one, or URLs."""
 
+_MEANINGS: Mapping[str, str] = {
+    "dashboard": "what this server does, for administrators",
+    "demo": "what a player sees: live crafts, queues, and how little they cost",
+    "API": "every route and message, with OpenAPI and AsyncAPI documents",
+    "health": "whether everything works, as JSON",
+    "metrics": "figures for Prometheus",
+}
+"""What is behind each link, in the order of the page."""
+
 _STYLE = (
-    ":root{color-scheme:light dark;font:16px/1.5 system-ui,sans-serif}"
-    "body{max-width:32rem;margin:4rem auto;padding:0 1rem}"
-    "h1{font-size:1.5rem;margin:0}p{margin:.5rem 0 1.5rem}li{margin:.25rem 0}"
+    ":root{color-scheme:light dark;font:16px/24px system-ui,sans-serif;"
+    "background:light-dark(#f6f7f9,#14171a);color:light-dark(#1b1f23,#e6e9ec)}"
+    "body{max-width:32rem;margin:64px auto;padding:0 16px}h1{font-size:24px;line-height:32px;margin:0}"
+    "p{margin:8px 0 32px}p,dd{color:light-dark(#59626c,#a0a9b3)}dt{margin-top:16px}dd{margin:0}"
+    "a{color:light-dark(#0072b2,#56b4e9);text-decoration:none}a:hover{text-decoration:underline}"
 )
 
 _STYLE_HASH = base64.b64encode(sha256(_STYLE.encode()).digest()).decode()
@@ -64,11 +75,15 @@ class Home(Endpoint):
 
 
 def _page(info: ServiceInfo) -> str:
-    items = "".join(f'<li><a href="{escape(url)}">{escape(name)}</a></li>' for name, url in info.links.items())
+    names = [*(name for name in _MEANINGS if name in info.links), *(info.links.keys() - _MEANINGS.keys())]
+    items = "".join(
+        f'<dt><a href="{escape(info.links[name])}">{escape(name)}</a></dt><dd>{escape(_MEANINGS.get(name, ""))}</dd>'
+        for name in names
+    )
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(info.name)}</title><style>{_STYLE}</style></head>"
         f"<body><h1>{escape(info.name)}</h1>"
-        f"<p>The crafting network service, version {escape(info.version)}.</p><ul>{items}</ul></body></html>\n"
+        f"<p>The crafting network service, version {escape(info.version)}.</p><dl>{items}</dl></body></html>\n"
     )

@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.contract.events import Event
 from craftnet.contract.messages import QueueMessageType, Status, WebSocketCraftingMessage, WebSocketQueueMessage
-from craftnet.contract.position import HISTORY_LENGTH, HISTORY_SECONDS, Position
+from craftnet.contract.position import HISTORY_LENGTH, HISTORY_SECONDS, NOTHING, Position
 from craftnet.feeds.hub import Hub
 from craftnet.observe.metrics.registry import Metrics
 from craftnet.providers.memory.backend import MemoryBackend, MemorySettings
@@ -120,11 +120,11 @@ class SessionRecoveryTests(_RecoveryTestCase):
         self.assertEqual((client.recoveries, client.shortages), ([False], [2]))
 
     def test_counted(self) -> None:
-        """Those who stayed to hear it."""
+        """Those who stayed to hear it; not a client that has nothing yet and asks for a first position."""
         client = self.returning()
-        for recovered in (True, False, True):
-            if not recovered:
-                client.position = Position("another", 1)
+        for position in (None, Position("another", 1), Position("0", NOTHING), None):
+            if position is not None:
+                client.position = position
             client.go()
             client.come()
             client.read()

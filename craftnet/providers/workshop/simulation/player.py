@@ -19,6 +19,9 @@ SHOWPIECE = 180.0
 SHOWPIECE_AT_LEAST = 120.0
 """… and its minimum, however fast simulated time runs."""
 
+SHORT_REST = 5.0
+"""Longest rest of the player whom visitors see, seconds of real time."""
+
 _WANTED = tuple(accumulate(recipe.popularity for recipe in RECIPES))
 """Cumulative probability of each recipe among choices."""
 
@@ -72,9 +75,9 @@ class Player:
 
         Arguments:
             head_start: the fraction of the first craft already done when the simulation begins, 0 to 1.
-            shown: the first craft is for visitors: long enough, and successful.
+            shown: visitors see the player: the first craft is long enough, and successful, and rests are short.
         """
-        world = self._world
+        world, longest_rest = self._world, SHORT_REST if shown else math.inf
         recipe = _showpiece(world.settings.speed) if shown else self._choice(_SEEN if head_start else _WANTED)
         while True:
             bench = self._district.benches[recipe.station]
@@ -89,7 +92,7 @@ class Player:
                 yield from self._craft(recipe, ticket.session_id, ticket.workstation_id, head_start, shown)
                 self._release(bench, ticket.workstation_id)
             head_start, shown = 0.0, False
-            yield world.dice.expovariate(world.settings.speed / 40.0)
+            yield min(world.dice.expovariate(world.settings.speed / 40.0), longest_rest)
             recipe = self._choice(_WANTED)
 
     def _choice(self, weights: Sequence[float]) -> Recipe:

@@ -7,7 +7,7 @@ import "./style.css";
 
 import { Api, Confirmation, SignIn, tokenFromAddress } from "./access";
 import { AdminFeed } from "./feed";
-import { time } from "./format";
+import { moment } from "./format";
 import { NodePage } from "./nodes";
 import { OverviewPage } from "./overview";
 import { ConfigurationPage, HealthPage, PlayerPage, QueuesPage, SecurityPage, SlowConsumersPage } from "./pages";
@@ -199,7 +199,7 @@ function Dashboard({ token, leave }: { token: string; leave: (problem?: string) 
           <Pending error="There is no such page." />
         )}
       </main>
-      <footer class="window">{state.overview ? `As of ${time(state.overview.timestamp)}` : ""}</footer>
+      <footer class="window">{state.overview ? `As of ${moment(state.overview.timestamp)}` : ""}</footer>
       {action && (
         <Confirmation
           action={action}

@@ -89,7 +89,7 @@ export function NodeTable({ nodes, act }: { nodes: readonly NodeOverview[]; act:
       {nodes.map((node) => {
         const { figures, state } = node;
         return (
-          <tr key={node.node}>
+          <tr key={node.node} class={node.answering ? "" : "quiet"}>
             <td>
               <NodeLink name={node.node} />
             </td>

@@ -40,7 +40,7 @@ const figures = (share) => ({
   },
   round_trip: { count: 2210, p50_ms: 38.2, p99_ms: 182.4 },
   loop_delay: { count: 600, p50_ms: 0.08, p99_ms: 1.9 },
-  memory_bytes: Math.round(96e6 * share),
+  memory_bytes: Math.round(42e6 * share),
   session_memory_bytes: 5480,
   returns: Math.round(220 * share),
   recovered_ratio: 0.973,
@@ -91,7 +91,7 @@ const SHAPES = {
   round_trip_p50_ms: [38, 4, 20],
   round_trip_p99_ms: [180, 25, 20],
   loop_delay_p99_ms: [1.6, 0.9, 5],
-  memory_bytes: [96e6, 3e6, 70],
+  memory_bytes: [42e6, 1e6, 70],
 };
 
 const point = () =>

@@ -25,7 +25,6 @@ from craftnet.access.principal import ADMIN
 from craftnet.access.revocation.enforcement import Enforcement
 from craftnet.access.revocation.revocations import Revocations
 from craftnet.admin.feed import AdminFeed
-from craftnet.admin.node_group import NodeGroup
 from craftnet.admin.operations import Operations
 from craftnet.admin.this_node import ThisNode
 from craftnet.admin.tracing import Traces
@@ -43,6 +42,7 @@ from craftnet.http.resource import Router, RouteTable
 from craftnet.http.routes.site import IDLE_TIMEOUT
 from craftnet.limits.connection_limits import Limits
 from craftnet.limits.handshake_guard import HandshakeGuard
+from craftnet.nodes.node_group import NodeGroup
 from craftnet.observe.health.feed import HealthFeed
 from craftnet.observe.health.monitor import Monitor
 from craftnet.observe.metrics.registry import Metrics

@@ -67,6 +67,7 @@ SUITE = (
     Benchmark("udp_craft"),
     Benchmark("udp_sessions"),
     Benchmark("udp_compression"),
+    Benchmark("regions", "", "--runs 5 --updates 5"),
     Benchmark("cpp_client"),
     Benchmark("edge", "", "--sessions 5 --rounds 2 --watchers 1 10"),
     Benchmark("node_costs", "", "--watchers 100 --seconds 2"),

@@ -202,6 +202,7 @@ class TooManyRequests(Refusal):
             },
         )
         self.retry_after = retry_after
+        self.limit = limit
 
 
 class Unavailable(Refusal):

@@ -9,12 +9,12 @@ from msgspec.structs import replace
 from craftnet.access.principal import Principal
 from craftnet.access.revocation.enforcement import Enforcement
 from craftnet.access.revocation.revocations import DEFAULT_REVOCATION_SECONDS, Revocation
-from craftnet.admin.node_group import NodeGroup, Question
 from craftnet.admin.this_node import ThisNode
 from craftnet.contract.admin.operations import ActionResult, AdminRevocation, ReloadOutcome
 from craftnet.contract.admin.overview import AdminInfo, DashboardMode, Promises
 from craftnet.contract.messages import rfc3339
 from craftnet.errors import Forbidden, NotFound
+from craftnet.nodes.node_group import NodeGroup, Question
 
 PROMISES = Promises(
     websocket_delivery_ms=5.0, udp_delivery_ms=1.0, session_memory_bytes=10_240, session_bytes_per_second=51_200

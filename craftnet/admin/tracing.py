@@ -16,7 +16,6 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
 
-from craftnet.admin.node_group import NodeGroup, Question
 from craftnet.admin.rows import EVENT_NAMES, verdict
 from craftnet.admin.this_node import ThisNode
 from craftnet.contract.admin.feed import TraceEntry
@@ -24,6 +23,7 @@ from craftnet.contract.events import Event, EventOutcome
 from craftnet.contract.messages import rfc3339
 from craftnet.errors import TooManyRequests
 from craftnet.interfaces import IInspectable, ISubscriber
+from craftnet.nodes.node_group import NodeGroup, Question
 
 LEASE_SECONDS = 5.0
 """Seconds for which a node traces after each request."""

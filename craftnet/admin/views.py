@@ -12,7 +12,6 @@ from msgspec.structs import replace
 from zope.interface import implementer
 
 from craftnet.admin.figures import WINDOWS, Point, merged, merged_point, series, shown
-from craftnet.admin.node_group import NodeGroup, Question
 from craftnet.admin.rows import devices, material_rows, queue_rows, queue_search, session_row, session_search, tokens
 from craftnet.admin.this_node import MAX_CONNECTIONS, MAX_HISTORY, NodeReport, NodeSession, ThisNode
 from craftnet.contract.admin.operations import AdminHealth, AuditEntry, NodeHealth, SecurityEventPage
@@ -30,6 +29,7 @@ from craftnet.contract.admin.sessions import (
 from craftnet.contract.messages import Station, rfc3339
 from craftnet.errors import BadRequest, NotFound, no_session
 from craftnet.interfaces import IPlayerListener, IPlayerSessions
+from craftnet.nodes.node_group import NodeGroup, Question
 from craftnet.providers.inspection import IListing
 
 SHOWN_SILENT = 60.0

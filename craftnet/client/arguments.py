@@ -116,6 +116,11 @@ def _add_watch(commands: Any) -> None:  # argparse has no public name for what a
         help="auto: UDP, falling back to WebSocket when no datagram arrives (default: %(default)s)",
     )
     watch.add_argument(
+        "--region",
+        metavar="NAME",
+        help="over UDP, prefer a server in this region, such as us-east (default: the server that answers over HTTP)",
+    )
+    watch.add_argument(
         "--json", action="store_true", help='print each message as a line of JSON with an additional field "transport"'
     )
     watch.add_argument(

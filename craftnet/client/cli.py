@@ -110,7 +110,7 @@ class WatchSetup:
         self._options = options
         self._address = address
         self._token = token
-        self._connections = UdpConnections(reactor, address, options.player, token)
+        self._connections = UdpConnections(reactor, address, options.player, token, region=options.region)
         self._requests = Requests(reactor)
 
     def transports(self, session_id: UUID) -> Sequence[ITransport]:

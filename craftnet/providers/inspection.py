@@ -92,6 +92,20 @@ class IStoredAccess(Interface):
         """A Deferred of the player who owns a session, or of None when there is no such session; fails as above."""
 
 
+class INodeRegistry(Interface):
+    """Keeps what each node says of itself, for all nodes, for a few seconds."""
+
+    def announce(node: str, entry: bytes | None) -> Deferred[dict[str, bytes]]:  # noqa: N805 - as above.
+        """Sets the entry of a node for a few seconds, or removes it.
+
+        Returns:
+            A Deferred of all entries, by the names of their nodes.
+
+        Fails:
+            `craftnet.errors.Unavailable`: the registry is unreachable.
+        """
+
+
 class IDemonstration(Interface):
     """A back end that can name a session worth watching, for the text shown at start-up."""
 

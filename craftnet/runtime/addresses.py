@@ -212,3 +212,22 @@ def udp_address(option: str | None, *, loopback_only: bool, reason: str) -> Host
             "Use 127.0.0.1, or configure --auth."
         )
     return address
+
+
+_REGION = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+
+MAX_REGION = 64
+"""Characters of a region's name."""
+
+
+def parse_region(text: str) -> str:
+    """The value of --region.
+
+    Raises:
+        ConfigurationError: no region can have this name.
+    """
+    if len(text) > MAX_REGION or not _REGION.fullmatch(text):
+        raise ConfigurationError(
+            f"--region takes lower-case letters, digits and single hyphens, such as us-east, got {text!r}"
+        )
+    return text

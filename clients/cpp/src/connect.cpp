@@ -56,16 +56,23 @@ struct Members {
   return true;
 }
 
+/// Whether a region can have this name: 1 to 64 lower-case letters, digits and hyphens.
+[[nodiscard]] bool is_region(std::string_view name) noexcept {
+  return !name.empty() && name.size() <= 64 &&
+         name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") == std::string_view::npos;
+}
+
 }  // namespace
 
 std::string connect_target(const Uuid& session) {
   return "/udp/sessions/" + std::string(to_text(session).data()) + "/connect";
 }
 
-std::string connect_body(const Uuid& player, bool lz4, const SessionToken* connection) {
+std::string connect_body(const Uuid& player, bool lz4, const SessionToken* connection, std::string_view region) {
   std::string body = "{\"player_id\":\"" + std::string(to_text(player).data()) +
                      R"(","client_version":"1.0.0","supported_compression":[)" + (lz4 ? "\"lz4\"" : "\"none\"") + "]";
   if (connection != nullptr) body += std::string(",\"session_token\":\"") + to_text(*connection).data() + "\"";
+  if (is_region(region)) body.append(",\"preferred_region\":\"").append(region).append("\"");
   return body + "}";
 }
 

@@ -1,6 +1,7 @@
 // A watch: choice of transports, requests, reconnects, end.
 #include <string>
 
+#include "craftnet/connect.h"
 #include "owner.h"
 #include "testing.h"
 
@@ -102,6 +103,20 @@ TEST(watch_renews_its_token) {
       owner.last_request(Kind::kConnect);  // with the session_token: the session then lasts as long as the new token.
   EXPECT(connect != nullptr && connect->body.find("session_token") != std::string::npos);
   EXPECT(owner.count(Event::kConnected) == 1);
+}
+
+TEST(watch_prefers_a_region) {
+  WatchSettings settings = watch_settings(true);
+  settings.region = "us-east";
+  Owner owner(settings);
+  WatchRequest* connect = owner.last_request(Kind::kConnect);
+  EXPECT(connect != nullptr && connect->body.find(R"("preferred_region":"us-east")") != std::string::npos);
+}
+
+TEST(connect_body_has_no_invalid_region) {
+  for (const std::string_view region : {"", "US-EAST", "a\"b", "a\\"}) {
+    EXPECT(connect_body(Uuid{}, true, nullptr, region).find("preferred_region") == std::string::npos);
+  }
 }
 
 TEST(watch_sends_a_fresh_token_over_the_websocket) {

@@ -101,7 +101,8 @@ class Program {
       if (session.over || session.index >= 0 || time < session.ask_at) continue;
       asked_ = &session;
       const craftnet::SessionToken* connection = client_ != nullptr ? &client_->session_token() : nullptr;
-      const std::string body = craftnet::connect_body(options_.settings.player, options_.settings.lz4, connection);
+      const std::string body =
+          craftnet::connect_body(options_.settings.player, options_.settings.lz4, connection, options_.settings.region);
       const std::string target = craftnet::connect_target(session.id);
       connecting_.begin(options_.url, options_.tls(), "POST", target, options_.bearer(), body);
       return;

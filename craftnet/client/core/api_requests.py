@@ -71,13 +71,19 @@ class Requests:
 
 
 async def connect(
-    requests: Requests, url: str, player_id: UUID, token: str, session_token: str | None = None
+    requests: Requests,
+    url: str,
+    player_id: UUID,
+    token: str,
+    session_token: str | None = None,
+    preferred_region: str | None = None,
 ) -> UdpConnectResponse | Ending:
     """Requests a UDP session.
 
     Arguments:
         token: the bearer token.
         session_token: the token of an open connection to which the session should be added.
+        preferred_region: where the UDP endpoint should be.
 
     Returns:
         What is needed to open or extend the connection, or why that is impossible.
@@ -88,6 +94,7 @@ async def connect(
         supported_compression=[each.name for each in COMPRESSIONS.values()],
         max_packet_size=MAX_CONTENT,
         session_token=session_token,
+        preferred_region=preferred_region,
     )
     answer = await requests.ask("POST", url, token, to_json(wanted))
     if isinstance(answer, Ending):

@@ -108,6 +108,7 @@ class UdpConnections:
         player_id: the owner of the sessions.
         token: the bearer token, or a source of fresh ones. Sent in the header of HTTP requests, and in no datagram.
         answer_timeout: seconds within which the server must answer with datagrams.
+        region: where the server's UDP endpoint should be; None: anywhere.
     """
 
     def __init__(
@@ -117,12 +118,14 @@ class UdpConnections:
         player_id: UUID,
         token: str | Credentials,
         answer_timeout: float = ANSWER_TIMEOUT,
+        region: str | None = None,
     ) -> None:
         self.credentials = credentials(token)
         self.reactor = cast("_Reactor", reactor)
         self._address = address
         self.player_id = player_id
         self._answer_timeout = answer_timeout
+        self._region = region
         self._requests = Requests(reactor)
         self._sockets: dict[UdpSocket, IListeningPort] = {}
         self._opening = DeferredLock()
@@ -168,7 +171,7 @@ class UdpConnections:
         token, named = await self._token(), socket.session_token
         if token == shown:
             return shown, RENEWAL_RETRY
-        answer = await connect(self._requests, self._address.connect(session_id), self.player_id, token, named)
+        answer = await self._connect(session_id, token, named)
         if isinstance(answer, Ending):
             return shown, RENEWAL_RETRY if answer.kind is EndingKind.LOST else None
         return (token, self.due) if answer.session_token == named else (shown, None)
@@ -194,15 +197,20 @@ class UdpConnections:
                 return socket
         return None
 
+    async def _connect(self, session_id: UUID, token: str, named: str | None = None) -> UdpConnectResponse | Ending:
+        """The server's answer to …/connect, for the connection with the session token `named` if there is one."""
+        url = self._address.connect(session_id)
+        return await connect(self._requests, url, self.player_id, token, named, self._region)
+
     async def _ask(self, session_id: UUID, token: str) -> UdpSubscription | Ending:
-        url, socket = self._address.connect(session_id), self._with_room(session_id)
+        socket = self._with_room(session_id)
         if socket is None:
-            answer = await connect(self._requests, url, self.player_id, token)
+            answer = await self._connect(session_id, token)
             return answer if isinstance(answer, Ending) else await self._open(session_id, answer, token)
         named, joined = socket.session_token, False
         socket.expect(session_id)
         try:
-            answer = await connect(self._requests, url, self.player_id, token, named)
+            answer = await self._connect(session_id, token, named)
             if isinstance(answer, Ending):
                 return answer
             if answer.session_token != named:
@@ -353,7 +361,7 @@ class UdpTransport(SharedUdpTransport):
 
     Arguments:
         session_id: the session to watch.
-        reactor, address, player_id, token, answer_timeout: as in `UdpConnections`.
+        reactor, address, player_id, token, answer_timeout, region: as in `UdpConnections`.
     """
 
     def __init__(
@@ -364,5 +372,6 @@ class UdpTransport(SharedUdpTransport):
         player_id: UUID,
         token: str | Credentials,
         answer_timeout: float = ANSWER_TIMEOUT,
+        region: str | None = None,
     ) -> None:
-        super().__init__(UdpConnections(reactor, address, player_id, token, answer_timeout), session_id)
+        super().__init__(UdpConnections(reactor, address, player_id, token, answer_timeout, region), session_id)

@@ -38,7 +38,14 @@ from craftnet.http.routes.feeds import (
 from craftnet.http.routes.health import Health, HealthBatch, HealthReady, Live, MetricsText, Ready
 from craftnet.http.routes.home import LINKS, Home
 from craftnet.http.routes.revocations import RevocationList
-from craftnet.http.routes.udp_sessions import MaterialsReports, Posting, ProgressReports, UdpConnect, UdpSessions
+from craftnet.http.routes.udp_sessions import (
+    MaterialsReports,
+    OtherRegions,
+    Posting,
+    ProgressReports,
+    UdpConnect,
+    UdpSessions,
+)
 from craftnet.interfaces import IAuditLog
 from craftnet.limits.client_address import Forwarding
 from craftnet.limits.connection_limits import Limits
@@ -85,19 +92,19 @@ def site(
     more: Mapping[str, Endpoint] = MappingProxyType({}),
     pages: Mapping[str, Endpoint] = MappingProxyType({}),
     dictionaries: Dictionaries | None = None,
+    regions: OtherRegions | None = None,
 ) -> HttpSite:
     """The whole HTTP interface.
 
     Arguments:
         guard: knows the rate limits, and which pages may connect.
         enforcement: carries out revocations.
-        gateway: the UDP server; None when it is off.
+        gateway, regions: the UDP server, and the nodes of other regions; each None where there is none.
         protocols: the supported WebSocket subprotocols.
         tolerance: how far a player's report may deviate and still agree.
         bases: the base paths that may precede every route.
-        forwarding, forward_call, audit: as for `Router`.
+        forwarding, forward_call, audit: as for `Router`; idle, hsts: as for `HttpSite`.
         showcase: lists the sessions of a player; None where the back end cannot.
-        idle, hsts: as for `HttpSite`.
         more, pages: further endpoints, and pages that the first one links, by path.
         serve_metrics: whether /metrics is among the routes; another port serves it otherwise.
         dictionaries: those of the compressed subprotocol; None: those of the package.
@@ -112,7 +119,7 @@ def site(
         "/events": Events(admission, ingest, both, BODY_LIMIT),
         "/revocations": RevocationList(admission, enforcement, clock.wall),
         "/players/{player_id}/sessions": SessionsUnderWay(admission, showcase),
-        **_udp(admission, Posting(sources, ingest, metrics, both, tolerance, gateway), clock, guard),
+        **_udp(admission, Posting(sources, ingest, metrics, both, tolerance, gateway), clock, guard, regions),
         **more,
     }
     table = _table(endpoints, {**pages, **demonstration_pages(showcase)}, bases)
@@ -174,14 +181,16 @@ def _health(
     }
 
 
-def _udp(admission: Authorization, posting: Posting, clock: IClock, guard: HandshakeGuard) -> dict[str, Endpoint]:
+def _udp(
+    admission: Authorization, posting: Posting, clock: IClock, guard: HandshakeGuard, regions: OtherRegions | None
+) -> dict[str, Endpoint]:
     """The routes of UDP sessions. …/connect is limited for each address and for each player."""
     players: RateLimit[UUID] = RateLimit(
         guard.limits.connects_per_player, "There are too many requests for UDP connections of this player."
     )
     guard.follow_limits(lambda limits: players.change(limits.connects_per_player))
     addresses = _limit(lambda limits: limits.connects, "requests for UDP connections", guard, clock)
-    connect = UdpConnect(admission, posting.sources, posting.gateway, clock.seconds, players, addresses)
+    connect = UdpConnect(admission, posting.sources, posting.gateway, clock.seconds, players, addresses, regions)
     return {
         "/udp/sessions/{session_id}/connect": connect,
         "/udp/sessions/{session_id}/progress": ProgressReports(admission, posting),

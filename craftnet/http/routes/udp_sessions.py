@@ -32,6 +32,7 @@ from craftnet.http.operations import (
 )
 from craftnet.limits.client_address import ServerUrl
 from craftnet.limits.token_bucket import RateLimit
+from craftnet.nodes.regions import ConnectionWanted
 from craftnet.observe.metrics.registry import Metrics
 from craftnet.protocols.udp.server.player_reports import (
     MaterialsComparison,
@@ -74,6 +75,13 @@ class UdpSessions(Protocol):
         """What the player had received at the time of the report; None without a UDP connection."""
 
 
+class OtherRegions(Protocol):
+    """The nodes of other regions."""
+
+    async def connect(self, wanted: ConnectionWanted) -> UdpConnectResponse | None:
+        """Prepares a connection at a node of the region that the request prefers; None: this node must do it."""
+
+
 class ConnectTarget(Struct, frozen=True):
     """A connect request: the session and its options."""
 
@@ -87,6 +95,7 @@ class UdpConnect(GuardedEndpoint[ConnectTarget]):
     Arguments:
         gateway: None when UDP is off.
         players: the rate limit of one player.
+        regions: None where this node knows no other regions.
     """
 
     operations = by_method(
@@ -96,7 +105,8 @@ class UdpConnect(GuardedEndpoint[ConnectTarget]):
             Tag.UDP,
             {200: Answer("What the client needs to connect.", UdpConnectResponse)},
             "PROTOCOL.md specifies what follows over UDP. With the `session_token` of a UDP connection that the client"
-            " has, the session joins that one if it can.",
+            " has, the session joins that one if it can. With `preferred_region`, `server_endpoint` is that of a node"
+            " there, if one is known.",
             bodies={JSON: Body(UdpConnectRequest, {"player_id": PLAYER_EXAMPLE, "client_version": "1.2.3"})},
             channel=Channel(
                 "udpConnection",
@@ -120,8 +130,10 @@ class UdpConnect(GuardedEndpoint[ConnectTarget]):
         now: Callable[[], float],
         players: RateLimit[UUID],
         limit: AddressCheck | None = None,
+        regions: OtherRegions | None = None,
     ) -> None:
         super().__init__(admission, limit)
+        self._regions = regions
         self._sources = sources
         self._players = players
         self._gateway = gateway
@@ -135,14 +147,22 @@ class UdpConnect(GuardedEndpoint[ConnectTarget]):
         """What the client needs to open a connection."""
         session_id, request = asked.session_id, asked.request
         owner = await self._admission.player(principal, session_id, request.player_id)
+        if self._gateway is None and self._regions is None:
+            raise _switched_off()
+        self._players.check(owner, self._now())
+        if self._regions is not None and request.preferred_region is not None:
+            response = await self._regions.connect(ConnectionWanted(session_id, owner, request, principal))
+            if response is not None:
+                return json_response(response)
         if self._gateway is None:
-            raise Unavailable("UDP is switched off on this server.", retry_after=3600)
+            raise _switched_off()
         self._sources.check_hearing()
-        now = self._now()
-        self._players.check(owner, now)
-        return json_response(
-            self._gateway.connect(session_id, owner, request, principal.expires, now, call.server, principal)
-        )
+        expires, now = principal.expires, self._now()
+        return json_response(self._gateway.connect(session_id, owner, request, expires, now, call.server, principal))
+
+
+def _switched_off() -> Unavailable:
+    return Unavailable("UDP is switched off on this server.", retry_after=3600)
 
 
 class Posting(Struct, frozen=True):

@@ -193,6 +193,13 @@ PLAYER_REPORTS = counter(
     "Players' reports, by whether they agreed with the authority.",
     {"verdict": ("agreed", "deviating")},
 )
+REGION_REQUESTS = counter(
+    "craftnet_region_requests_total",
+    "Requests for UDP connections that prefer a region, by the node that prepared the connection: this one (here), one "
+    "in the region (other), this one since no node of the region is known (unknown), or since none of them could "
+    "(unavailable).",
+    {"outcome": ("here", "other", "unknown", "unavailable")},
+)
 DELIVERIES = counter("craftnet_deliveries_total", "Messages handed to a transport.", TRANSPORT)
 LATENCIES = histogram(
     "craftnet_event_to_delivery_seconds",
@@ -350,7 +357,7 @@ FAMILIES = (
     *(CERTIFICATE_EXPIRY, HTTP_REQUESTS, HTTP_SECONDS),
     *(CONNECTIONS, CLOSED, WATCHERS, RETURNS, REFUSALS, TLS_HANDSHAKES),
     *(SENT_BYTES, RECEIVED_BYTES, CONFLATED, DROPPED, QUEUE_DEPTH),
-    *(SESSIONS, EVENTS, PLAYER_REPORTS, DELIVERIES, LATENCIES, CORRECTIONS),
+    *(SESSIONS, EVENTS, PLAYER_REPORTS, REGION_REQUESTS, DELIVERIES, LATENCIES, CORRECTIONS),
     *(UDP_QUEUE, MIGRATIONS, KEY_UPDATES, RESYNCS, FULL_SYNCS, REDIS_ROUND_TRIP, REDIS_RECONNECTS, REDIS_LAG),
     *(DATAGRAMS, ROUND_TRIP, VARIATION, JITTER, CLOCK_OFFSET, LOSS_OUT, LOSS_IN, REORDERED, SEND_RATE),
     *(UPSTREAM_CONNECTED, UPSTREAM_FEEDS, UPSTREAM_BYTES, UPSTREAM_RECONNECTS, UPSTREAM_ROUND_TRIP, UPSTREAM_LAG),

@@ -202,6 +202,7 @@ class Metrics:
         self._tls_handshakes = store.numbers(families.TLS_HANDSHAKES)
         self._events = store.numbers(families.EVENTS)
         self._player_reports = store.numbers(families.PLAYER_REPORTS)
+        self._region_requests = store.numbers(families.REGION_REQUESTS)
         self._datagrams = store.numbers(families.DATAGRAMS)
         self._closed = store.numbers(families.CLOSED)
         self._deliveries: dict[str, DeliveryCounts] = {}
@@ -268,6 +269,10 @@ class Metrics:
     def player_report(self, verdict: str) -> None:
         """Counts a player's report by its comparison with the authority."""
         self._player_reports[verdict,].value += 1
+
+    def region_request(self, outcome: str) -> None:
+        """Counts a request for a UDP connection in a region."""
+        self._region_requests[outcome,].value += 1
 
     def gc_paused(self, generation: int, seconds: float) -> None:
         """Counts a pause of the collector of reference cycles."""

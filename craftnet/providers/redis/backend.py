@@ -27,6 +27,7 @@ from craftnet.providers.redis.event_stream import EventStreamConsumer
 from craftnet.providers.redis.interruptible_read import BLOCK_SECONDS
 from craftnet.providers.redis.key_names import KeyNames
 from craftnet.providers.redis.node_bus import RedisNodeBus
+from craftnet.providers.redis.node_registry import RedisNodeRegistry
 from craftnet.providers.redis.player_index import PlayerIndex
 from craftnet.providers.redis.revocations import BACKLOG, MAX_REVOCATIONS, RedisRevocations
 from craftnet.providers.redis.server_clock import ServerClock
@@ -59,7 +60,8 @@ class RedisBackend:
         asking, connection: the connection for everything but reading streams.
         follower: reads the streams of changes.
         eviction: checks Redis' eviction policy.
-        node_bus: carries messages of administrators between nodes.
+        node_bus: carries messages between nodes.
+        node_registry: has what each node says of itself.
     """
 
     def __init__(
@@ -94,6 +96,7 @@ class RedisBackend:
         self.connection_slots = RedisConnectionSlots(asking, keys, reactor, lease=LEASE_SECONDS)
         self.eviction = EvictionWatch(asking, reactor)
         self.node_bus = RedisNodeBus(link(settings.timeout + BLOCK_SECONDS), asking, keys, reactor)
+        self.node_registry = RedisNodeRegistry(asking, keys)
         self.service = MultiService()
         self._links = links = (asking, blocking, taking, revoking)
         followers = (self.follower, self._event_stream, self.revocations)

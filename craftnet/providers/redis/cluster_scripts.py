@@ -113,3 +113,21 @@ return 1
 """
 )
 """Numbers are absolute: repeating them, also after a lost answer, does no harm."""
+
+ANNOUNCE = b"""
+-- keys: entries, their expiries. args: node, milliseconds, entry or nothing. Answers: node, entry, node, ...
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+if ARGV[3] == '' then
+  redis.call('ZREM', KEYS[2], ARGV[1])
+  redis.call('HDEL', KEYS[1], ARGV[1])
+else
+  redis.call('ZADD', KEYS[2], now + ARGV[2], ARGV[1])
+  redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
+end
+for _, node in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', string.format('%.0f', now))) do
+  redis.call('ZREM', KEYS[2], node)
+  redis.call('HDEL', KEYS[1], node)
+end
+return redis.call('HGETALL', KEYS[1])
+"""

@@ -109,6 +109,16 @@ class KeyNames:
         """A sorted set: the nodes, by the expiry of their leases (milliseconds, on Redis' clock)."""
         return f"{self._prefix}:nodes"
 
+    @property
+    def entries(self) -> str:
+        """A hash: what each node says of itself, sealed."""
+        return f"{self._prefix}:entries"
+
+    @property
+    def entry_ends(self) -> str:
+        """A sorted set: the nodes with an entry, by its expiry (milliseconds, on Redis' clock)."""
+        return f"{self._prefix}:entries:due"
+
     def slots(self, node: str) -> str:
         """A hash: the number of connections of each player on this node."""
         return f"{self._prefix}:places:{node}"

@@ -33,6 +33,7 @@ from craftnet.server.build.http import (
     build_metrics_listener,
 )
 from craftnet.server.build.ingest import build_ingest, build_stream_consumer
+from craftnet.server.build.nodes import build_node_group, build_regions
 from craftnet.server.build.observation import (
     build_announcer,
     build_audit_log,
@@ -83,9 +84,11 @@ def build(
     relay = subscriptions.relay = build_relay(base, hub)
     feeds = build_feed_connections(base, subscriptions, addresses.forwarding)
     udp_service = build_udp_service(base, addresses, hub, build_key_log(access, addresses, environ))
-    transports = Transports(feeds, udp_service, build_dictionaries(settings))
+    group = build_node_group(base, access)
+    regions = build_regions(base, addresses, group, udp_service, monitor, revocations, environ)
+    transports = Transports(feeds, udp_service, build_dictionaries(settings), regions)
     enforcement = build_enforcement(base, revocations, transports, relay)
-    admin = build_administration(base, access, admission, hub, monitor, transports, enforcement)
+    admin = build_administration(base, access, admission, group, hub, monitor, transports, enforcement)
     ingest = build_ingest(base)
     routes = build_http_routes(base, ingest, admission, enforcement, transports, monitor, addresses.forwarding, admin)
     half_open = HalfOpenConnections(base.metrics, settings.limits, settings.trusted_proxies)
@@ -105,9 +108,7 @@ def build(
         service.admin_listener,
         *(made.service for made in base.state.built),
         base.state.division.links,
-        loop,
-        monitor,
-        health,
+        *(loop, monitor, health, group, regions),
         *_turns(base, hub, transports.feeds, enforcement, listener),
         *_measurements(base, transports, half_open, listener),
         metrics,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
 from collections.abc import Mapping
 
 from msgspec import Struct
@@ -14,7 +12,6 @@ from craftnet.access.auth_option import AuthSetup
 from craftnet.access.authorization import Authorization
 from craftnet.access.revocation.enforcement import Enforcement
 from craftnet.admin.feed import AdminFeed
-from craftnet.admin.node_group import NodeGroup
 from craftnet.admin.operations import Operations
 from craftnet.admin.this_node import ConnectionTable, ThisNode
 from craftnet.admin.tracing import Traces
@@ -26,16 +23,17 @@ from craftnet.feeds.hub import Hub
 from craftnet.http.exchange import Endpoint
 from craftnet.http.routes.admin import admin_routes
 from craftnet.http.static_pages import page_routes
+from craftnet.nodes.node_group import NodeGroup
 from craftnet.observe.health.monitor import Monitor
 from craftnet.protocols.feed.server.inspection import FeedConnectionTable
 from craftnet.protocols.udp.server.inspection import UdpConnectionTable
-from craftnet.providers.inspection import INodeBus
 from craftnet.server.build.base import Base
 from craftnet.server.build.transports import Transports
 from craftnet.server.options.documents import without_secret
 from craftnet.server.options.option import Declaration
 from craftnet.server.options.table import OPTIONS
 from craftnet.server.service import Craftnet
+from craftnet.server.settings import Settings
 
 
 class Administration(Struct, frozen=True):
@@ -55,10 +53,25 @@ class Administration(Struct, frozen=True):
     operations: Operations
 
 
+def administration_mode(settings: Settings, access: AuthSetup) -> DashboardMode | None:
+    """What administrators may do; None: there is no admin API.
+
+    Raises:
+        ConfigurationError: it is off, and yet has a port of its own.
+    """
+    wanted = settings.dashboard or ("off" if access.secret is None else "on")
+    if wanted != "off":
+        return DashboardMode(wanted)
+    if settings.dashboard_http is not None:
+        raise ConfigurationError("--dashboard-http needs --dashboard read-only, or --dashboard on")
+    return None
+
+
 def build_administration(
     base: Base,
     access: AuthSetup,
     admission: Authorization,
+    group: NodeGroup,
     hub: Hub,
     monitor: Monitor,
     transports: Transports,
@@ -70,18 +83,15 @@ def build_administration(
         ConfigurationError: it is off, and yet has a port of its own.
     """
     settings, state = base.settings, base.state
-    wanted = settings.dashboard or ("off" if access.secret is None else "on")
-    if wanted == "off":
-        if settings.dashboard_http is not None:
-            raise ConfigurationError("--dashboard-http needs --dashboard read-only, or --dashboard on")
+    mode = administration_mode(settings, access)
+    if mode is None:
         return None
-    mode, bus, feeds, udp = DashboardMode(wanted), _bus(base), transports.feeds, transports.udp_service
+    feeds, udp = transports.feeds, transports.udp_service
     tables: list[ConnectionTable] = [FeedConnectionTable(feeds.open)]
     if udp is not None:
         tables.append(UdpConnectionTable(udp.endpoint, udp.server, base.reactor))
-    name = f"{socket.gethostname()}:{os.getpid()}" if bus is None else bus.name
     node = ThisNode(
-        name,
+        group.here,
         state.sources,
         hub,
         base.metrics,
@@ -93,14 +103,13 @@ def build_administration(
         version=__version__,
         security=base.security.recent,
     )
-    group = NodeGroup(name, bus, base.reactor)
     views, followed, traces = Views(node, group), Views(node, group, follow=True), Traces(node, group)
     operations = Operations(node, group, enforcement, mode, __version__)
     feed = AdminFeed(followed, traces, operations, base.reactor)
     feeds.subscriptions.admin = feed
-    configuration = Configuration(node=name, options=[_option_row(base, each) for each in OPTIONS.values()])
+    configuration = Configuration(node=group.here, options=[_option_row(base, each) for each in OPTIONS.values()])
     routes = admin_routes(admission, views, operations, base.security, lambda: configuration)
-    services = (node, group, traces, feed)
+    services = (node, traces, feed)
     pages = page_routes("dashboard")
     return Administration(routes, pages, settings.dashboard_http is not None, services, operations)
 
@@ -118,16 +127,6 @@ def connect_operations(operations: Operations, service: Craftnet) -> None:
         )
 
     operations.drain, operations.reload = service.drain, reload
-
-
-def _bus(base: Base) -> INodeBus | None:
-    """The bus for messages between nodes or workers; None if this process is the only one."""
-    for carrier in (base.state.backend, base.state.division):
-        bus = getattr(carrier, "node_bus", None)
-        if bus is not None:
-            found: INodeBus = bus
-            return found
-    return None
 
 
 def _option_row(base: Base, declaration: Declaration) -> OptionRow:

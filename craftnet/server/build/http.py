@@ -63,6 +63,7 @@ def build_http_routes(
         forward_call=None if state.division.calls is None else state.division.calls.answer,
         audit=base.security,
         more={} if admin is None or admin.own_port else admin.routes,
+        regions=transports.regions,
         pages={} if admin is None or admin.own_port else admin.pages,
         dictionaries=transports.dictionaries,
     )

@@ -20,13 +20,14 @@ from craftnet.feeds.subscriptions import Subscriptions
 from craftnet.limits.client_address import Forwarding, public_url
 from craftnet.limits.handshake_guard import HandshakeGuard
 from craftnet.limits.origins import Origins
+from craftnet.nodes.regions import Regions
 from craftnet.notify.notifier import Notifier
 from craftnet.notify.webhook import TIMEOUT, Webhook, webhook_settings
 from craftnet.protocols.feed.server.feed_connections import FeedConnections
 from craftnet.protocols.udp.server.key_log import KeyLog
 from craftnet.protocols.udp.server.service import UdpService
 from craftnet.protocols.websocket.core.dictionaries import Dictionaries, UnknownDictionary, read_folder
-from craftnet.runtime.addresses import HostPort, http_endpoint, parse_public, udp_address
+from craftnet.runtime.addresses import HostPort, http_endpoint, parse_public, parse_region, udp_address
 from craftnet.server.build.base import Base
 from craftnet.server.settings import Settings
 
@@ -38,12 +39,14 @@ class Addresses(Struct, frozen=True):
         http: the endpoint of HTTP and WebSocket.
         udp: None when UDP is off.
         public_udp: the address that clients receive; None: the host by which they reach HTTP, and the port of `udp`.
+        region: where this node is; None: not said.
         forwarding: interprets what proxies report, and knows the URL by which clients reach this server.
     """
 
     http: str
     udp: HostPort | None
     public_udp: HostPort | None
+    region: str | None
     forwarding: Forwarding
 
 
@@ -56,7 +59,8 @@ def build_addresses(settings: Settings, access: AuthSetup) -> Addresses:
         udp += settings.worker
         public_udp = None if public_udp is None else public_udp + settings.worker
     public = None if settings.public_url is None else public_url(settings.public_url)
-    return Addresses(http, udp, public_udp, Forwarding(settings.trusted_proxies, public))
+    region = None if settings.region is None else parse_region(settings.region)
+    return Addresses(http, udp, public_udp, region, Forwarding(settings.trusted_proxies, public))
 
 
 RELAY_SHARE = 0.1
@@ -69,11 +73,13 @@ class Transports(Struct, frozen=True):
     Attributes:
         udp_service: None when UDP is off.
         dictionaries: those of the compressed subprotocol.
+        regions: None where this node knows no other regions.
     """
 
     feeds: FeedConnections
     udp_service: UdpService | None
     dictionaries: Dictionaries
+    regions: Regions | None = None
 
 
 def build_feed_connections(base: Base, subscriptions: Subscriptions, forwarding: Forwarding) -> FeedConnections:
@@ -132,6 +138,7 @@ def build_udp_service(base: Base, addresses: Addresses, hub: Hub, key_log: KeyLo
         token_renewal=settings.udp_token_renewal,
         path_size=settings.udp_path_size,
         tolerance=base.tolerance.percent,
+        region=addresses.region,
         key_log=key_log,
         audit=base.security,
     )

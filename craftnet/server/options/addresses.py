@@ -31,6 +31,14 @@ class AddressOptions:
             default="the host by which they reach this server over HTTP, and the port of --udp",
         ),
     ] = None
+    region: Annotated[
+        str | None,
+        Option(
+            "Name of this node's region, such as us-east, which clients may prefer for UDP. Nodes on one Redis then "
+            "need --public-udp, and the same random text of at least 32 bytes in CRAFTNET_CLUSTER_KEY",
+            default="no region: preferences of clients have no effect",
+        ),
+    ] = None
     public_url: Annotated[
         str | None,
         Option(

@@ -13,7 +13,6 @@ from craftnet.access.principal import ADMIN, Principal
 from craftnet.access.revocation.enforcement import Enforcement
 from craftnet.access.revocation.revocations import Revocations
 from craftnet.admin.feed import MAX_BACKLOG, AdminFeed
-from craftnet.admin.node_group import NodeGroup
 from craftnet.admin.operations import Operations
 from craftnet.admin.this_node import ThisNode
 from craftnet.admin.tracing import FLUSH_SECONDS, Traces
@@ -22,6 +21,7 @@ from craftnet.clocks import moment
 from craftnet.contract.admin.overview import DashboardMode
 from craftnet.contract.events import SessionPause, SessionResume
 from craftnet.crafting.updates import Update
+from craftnet.nodes.node_group import NodeGroup
 from craftnet.protocols.feed.server.inspection import FeedConnectionTable
 from craftnet.tests.support.feed_wire import FeedServer
 from craftnet.tests.support.samples import NOW, SESSION, start

@@ -79,13 +79,14 @@ LAYERS: dict[str, set[str]] = {
         *("observe.audit", "observe.metrics", "contract", "access", "limits", "feeds", "http", "http.connection"),
         *("protocols.feed.core", "protocols.feed.server", "protocols.websocket.core"),
     },
+    "craftnet.nodes": {"contract", "access", "providers"},
     "craftnet.admin": {
-        *("contract", "contract.admin", "crafting", "access", "access.revocation", "limits"),
+        *("contract", "contract.admin", "crafting", "access", "access.revocation", "limits", "nodes"),
         *("observe.audit", "observe.health", "observe.metrics", "providers", "feeds"),
     },
     "craftnet.http.routes": {
         "craftnet",
-        *("admin", "contract.admin", "observe.audit"),
+        *("admin", "contract.admin", "nodes", "observe.audit"),
         *("contract", "crafting", "access", "access.revocation", "limits", "observe.metrics", "observe.health"),
         *("providers", "feeds", "http", "http.connection", "http.description"),
         *("protocols.wire", "protocols.wire.codec", "protocols.udp.server"),
@@ -120,9 +121,7 @@ LAYERS: dict[str, set[str]] = {
         *("protocols.feed.server", "protocols.udp.server", "providers", "sharding", "feeds", "server.options"),
     },
     "craftnet.server.build": {
-        "notify",
-        "streams",
-        "craftnet",
+        *("notify", "nodes", "streams", "craftnet"),
         *("contract", "crafting", "access", "access.revocation", "limits", "observe.metrics", "observe.health"),
         *("admin", "contract.admin", "observe.audit", "observe.logs", "observe.tracing", "server.options"),
         *("providers", "sharding", "feeds", "http", "http.connection", "http.routes", "server"),

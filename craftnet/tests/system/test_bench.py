@@ -142,6 +142,7 @@ class ProgramTests(SynchronousTestCase):
             ("event_to_frame", "--sessions 5 --events 5 --rounds 1"),
             ("ingest", "--sessions 5 --bodies 1 --events 5"),
             ("message_sizes", "--players 5 --minutes 1"),
+            ("regions", "--runs 1 --updates 2"),
             ("returns", "--watchers 4"),
             ("udp_compression", ""),
             ("udp_costs", ""),

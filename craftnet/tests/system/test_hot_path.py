@@ -9,7 +9,6 @@ import msgspec
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from craftnet.admin.node_group import NodeGroup
 from craftnet.admin.this_node import ThisNode
 from craftnet.admin.tracing import FLUSH_SECONDS, LEASE_SECONDS, Traces
 from craftnet.clocks import moment
@@ -17,6 +16,7 @@ from craftnet.contract.admin.feed import TraceEntry
 from craftnet.contract.events import Event, EventOutcome
 from craftnet.contract.messages import rfc3339
 from craftnet.feeds.ingest import Ingest
+from craftnet.nodes.node_group import NodeGroup
 from craftnet.protocols.feed.server.inspection import FeedConnectionTable
 from craftnet.tests.support.call_counts import counted
 from craftnet.tests.support.feed_wire import FeedServer

@@ -15,8 +15,9 @@ namespace craftnet {
 [[nodiscard]] std::string connect_target(const Uuid& session);
 
 /// The body of the request. `lz4`: offers compression. `connection`: the token of the connection to add the session to,
-/// or to prolong it on; null: a new connection.
-[[nodiscard]] std::string connect_body(const Uuid& player, bool lz4, const SessionToken* connection);
+/// or to prolong it on; null: a new connection. `region`: of the UDP endpoint; empty, or no name of a region: anywhere.
+[[nodiscard]] std::string connect_body(const Uuid& player, bool lz4, const SessionToken* connection,
+                                       std::string_view region = {});
 
 /// The answer.
 struct ConnectAnswer {

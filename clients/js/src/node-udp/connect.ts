@@ -21,6 +21,8 @@ export interface ConnectOptions {
   max_packet_size?: number;
   /** That of an open connection, to hear of the session over it, too. */
   session_token?: string | undefined;
+  /** Region of the UDP endpoint, such as "us-east"; the answer's `region` says which one it is in. */
+  preferred_region?: string | undefined;
 }
 
 export interface Watched {

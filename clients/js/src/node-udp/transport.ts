@@ -46,6 +46,7 @@ class SessionLink implements Link {
     readonly watched: Watched,
     private readonly request: Request,
     private readonly listener: Listener,
+    private readonly options: ConnectOptions,
     private readonly left: (link: SessionLink) => void,
   ) {
     this.sessionId = watched.sessionId;
@@ -114,7 +115,7 @@ class SessionLink implements Link {
     const { connection } = this;
     if (!connection) return false;
     const { fetch } = this.request;
-    connect({ ...this.watched, bearer }, { session_token: connection.token }, fetch).then(
+    connect({ ...this.watched, bearer }, { ...this.options, session_token: connection.token }, fetch).then(
       () => this.#over || this.listener.alive(),
       (error) =>
         this.#over ||
@@ -182,7 +183,7 @@ export function udp(options: ConnectOptions = {}): Transport {
       const { target, url, token: bearer } = request;
       if (target.kind !== "crafting") throw new TypeError("UDP watches crafts only");
       const { sessionId, playerId } = target;
-      const link = new SessionLink({ url, sessionId, playerId, bearer }, request, listener, (over) =>
+      const link = new SessionLink({ url, sessionId, playerId, bearer }, request, listener, options, (over) =>
         links.delete(over),
       );
       links.add(link);

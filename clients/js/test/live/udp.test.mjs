@@ -18,13 +18,14 @@ after(async () => {
   await server.stop();
 });
 
-function client(craft, transports, url = server.url) {
+function client(craft, transports, url = server.url, more = {}) {
   const seen = [];
   const craftnet = new Craftnet(url, {
     getToken: () => craft.token(),
     transports,
     WebSocket,
     reconnect: { min: 50, max: 200 },
+    ...more,
   });
   craftnet.on("feed", (feed) => feed.on("message", ({ transport }) => seen.push(transport)));
   opened.push(craftnet);
@@ -80,6 +81,28 @@ test("two crafts of a player share a connection, and one goes on when the other 
   const paused = next(second, "progress", ({ status }) => status === "paused");
   await server.publish(other.pause());
   await paused;
+});
+
+test("every request names the preferred region, also those for the open connection", async () => {
+  const [craft, other] = [new Crafted(), new Crafted()];
+  other.player = craft.player;
+  await server.publish(craft.start(), other.start());
+  const asked = [];
+  const recorded = (url, request) => {
+    if (String(url).endsWith("/connect")) asked.push(JSON.parse(request.body));
+    return fetch(url, request);
+  };
+  const { craftnet } = client(craft, [udp({ preferred_region: "us-east" })], server.url, { fetch: recorded });
+  for (const { session } of [craft, other]) {
+    await craftnet.crafting(session, { playerId: craft.player }).ready({ timeout: 20_000 });
+  }
+  assert.deepEqual(
+    asked.map(({ preferred_region, session_token }) => [preferred_region, session_token !== undefined]),
+    [
+      ["us-east", false],
+      ["us-east", true],
+    ],
+  );
 });
 
 test("queues use the next transport", async () => {

@@ -84,6 +84,7 @@ class UdpService(Service):
         token_renewal: seconds after which a session_token is replaced.
         path_size: octets of the longest datagram that the network carries to every client.
         tolerance: points of progress by which a watcher's copy may be wrong; clients learn it.
+        region: where this node is, for answers; None: not said.
         key_log: where the keys of connections are written; None: nowhere.
         audit: records security events.
     """
@@ -105,6 +106,7 @@ class UdpService(Service):
         token_renewal: float = RENEWAL,
         path_size: int = PATH_SIZE,
         tolerance: float = Tolerance().percent,
+        region: str | None = None,
         key_log: KeyLog | None = None,
         audit: IAuditLog | None = None,
     ) -> None:
@@ -113,6 +115,7 @@ class UdpService(Service):
         self._reactor = reactor
         self._heartbeat_ms = heartbeat_ms
         self._path_size = path_size
+        self._region = region
         # msgspec leaves out the default itself, but not a value equal to it.
         self._tolerance = USUAL_TOLERANCE if tolerance == USUAL_TOLERANCE else tolerance
         self.tickets = TicketStore(os.urandom, renewal=token_renewal)
@@ -196,7 +199,13 @@ class UdpService(Service):
             negotiated_packet_size=agreement.content,
             heartbeat_interval=self._heartbeat_ms,
             progress_tolerance=self._tolerance,
+            region=self._region,
         )
+
+    def names_connection(self, request: UdpConnectRequest, now: float) -> bool:
+        """Whether the request names a connection of this node."""
+        token = _named(request)
+        return token is not None and self.tickets.holder(token, now) is not None
 
     def seen(self, report: ProgressRecord, player_id: UUID, now: float) -> SeenState | None:
         """What the player had received at the time of the report; None without a UDP connection."""

@@ -48,6 +48,7 @@ class AccessListTests(RedisTestCase):
         await node.revocations.loaded()
         await until(lambda: node.connection_slots.name)
         await node.revocations.publish(LOGIN)
+        await node.node_registry.announce("here", b"entry")
         self.assertTrue(await node.connection_slots.enter(PLAYER, 1))
         self.assertFalse(await other.connection_slots.enter(PLAYER, 1))
         self.server.command("XADD", "craftnet:events", "*", "event", msgspec.json.encode(started(OTHER_SESSION)))

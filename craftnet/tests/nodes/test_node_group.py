@@ -1,16 +1,15 @@
-"""Tests for `craftnet.admin.node_group`: questions to all nodes, over a bus that may lose messages."""
+"""Tests for `craftnet.nodes.node_group`: questions to all nodes, over a bus that may lose messages."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 
 import msgspec
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
-from zope.interface import implementer
 
-from craftnet.admin.node_group import (
+from craftnet.errors import BadRequest, NotFound, Unavailable
+from craftnet.nodes.node_group import (
     ANSWER_TIMEOUT,
     LEASE,
     PUBLISH_INTERVAL,
@@ -20,50 +19,12 @@ from craftnet.admin.node_group import (
     NodeGroup,
     Question,
 )
-from craftnet.errors import BadRequest, NotFound, Unavailable
-from craftnet.providers.inspection import INodeBus
 from craftnet.tests.support.fakes import SteppedClock
+from craftnet.tests.support.node_switch import Switch, SwitchedBus
 
 DOUBLE: Question[int, int] = Question("double", int, int)
 REFUSE: Question[None, int] = Question("refuse", None, int)
 STATE: Question[None, int] = Question("state", None, int)
-
-
-class Switch:
-    """What the buses of all nodes are plugged into."""
-
-    def __init__(self) -> None:
-        self.listeners: dict[str, Callable[[str, bytes], None]] = {}
-        self.down: set[str] = set()
-        self.carried: list[tuple[str, bytes]] = []
-
-    def carry(self, sender: str, node: str, message: bytes) -> None:
-        """Deliver, unless one of them is down."""
-        self.carried.append((sender, message))
-        if not self.down & {sender, node} and node in self.listeners:
-            self.listeners[node](sender, message)
-
-
-@implementer(INodeBus)
-class SwitchedBus:
-    """One node's side."""
-
-    def __init__(self, name: str, switch: Switch) -> None:
-        self.name = name
-        self._switch = switch
-
-    def follow(self, heard: Callable[[str, bytes], None]) -> None:
-        """As in `INodeBus`."""
-        self._switch.listeners[self.name] = heard
-
-    def send(self, node: str, message: bytes) -> None:
-        """As in `INodeBus`."""
-        self._switch.carry(self.name, node, message)
-
-    def broadcast(self, message: bytes) -> None:
-        """As in `INodeBus`."""
-        for node in tuple(self._switch.listeners):
-            self.send(node, message)
 
 
 class GroupTests(SynchronousTestCase):
@@ -101,7 +62,7 @@ class GroupTests(SynchronousTestCase):
     def sent(self, kind: str) -> list[str]:
         """Who has sent a message of a kind since the last call."""
         carried, self.switch.carried = self.switch.carried, []
-        return [sender for sender, message in carried if msgspec.msgpack.decode(message)[0] == kind]
+        return [sender for sender, _, message in carried if msgspec.msgpack.decode(message)[0] == kind]
 
     def asked(self, question: Question[int, int] = DOUBLE, argument: int = 2) -> Deferred[dict[str, int]]:
         return Deferred.fromCoroutine(self.groups["a"].ask_all(question, argument))

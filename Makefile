@@ -48,14 +48,7 @@ test-js: $(VENV)/installed clients/js/node_modules/.package-lock.json
 
 # The web pages in the package, built from clients/: they are committed, so that nobody needs Node.js to serve them.
 PAGES := demo dashboard
-pages: $(PAGES:%=$(KAFKA): craftnet/tests/streams/kafka-pom.xml
-	@command -v mvn >/dev/null || { echo "Kafka is fetched with Maven; on Debian: apt-get install maven default-jre-headless" >&2; exit 1; }
-	rm -rf build/kafka && mkdir -p build/kafka
-	cd build/kafka && mvn --quiet --batch-mode --file ../../$< -Dkafka.version=$(KAFKA_VERSION) \
-		dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory=$(CURDIR)/build/kafka/lib
-	touch $@
-
-clients/%/node_modules/.package-lock.json)
+pages: $(PAGES:%=clients/%/node_modules/.package-lock.json)
 	for page in $(PAGES); do (cd clients/$$page && npm run --silent build) || exit 1; done
 
 # The pages in Chromium, on a server of .venv. What is committed must be what the sources make.
@@ -93,6 +86,13 @@ lock: $(VENV)/installed-supply
 # Reading events from real brokers: Apache Kafka, which Maven fetches (45 jars, 43 MB) and Java runs. Each is fetched once.
 KAFKA_VERSION := 4.1.2
 KAFKA := build/kafka/.version-$(KAFKA_VERSION)
+$(KAFKA): craftnet/tests/streams/kafka-pom.xml
+	@command -v mvn >/dev/null || { echo "Kafka is fetched with Maven; on Debian: apt-get install maven default-jre-headless" >&2; exit 1; }
+	rm -rf build/kafka && mkdir -p build/kafka
+	cd build/kafka && mvn --quiet --batch-mode --file ../../$< -Dkafka.version=$(KAFKA_VERSION) \
+		dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory=$(CURDIR)/build/kafka/lib
+	touch $@
+
 test-ingest: $(VENV)/installed-test $(KAFKA)
 	CRAFTNET_TEST_INGEST=1 $(BIN)/trial craftnet.tests.streams.test_kafka_broker
 

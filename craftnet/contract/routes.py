@@ -230,6 +230,8 @@ def feed_route(parser: Callable[[Query], Target], transport: str = WEBSOCKET) ->
     """The route whose parser `find_feed` returned, with its variable segments in braces."""
     if isinstance(parser, partial):
         return f"/{transport}/{_ROUTES[parser.func]}"
+    if parser is _relay:
+        return "/ws/relay"
     return "/health/ws" if transport == WEBSOCKET else f"/{transport}/health"
 
 

@@ -130,8 +130,15 @@ class EdgeTests(SynchronousTestCase):
 
     def test_both_run(self) -> None:
         for check in (
-            *(self.check_watch, self.check_udp, self.check_moves, self.check_access, self.check_events),
-            *(self.check_one_feed, self.check_revocation),
+            *(
+                self.check_watch,
+                self.check_udp,
+                self.check_moves,
+                self.check_player,
+                self.check_access,
+                self.check_events,
+            ),
+            *(self.check_events, self.check_one_feed, self.check_revocation),
         ):
             with self.subTest(check.__name__):
                 check()
@@ -193,6 +200,25 @@ class EdgeTests(SynchronousTestCase):
             self.assertEqual(back["recovered"], True, (number, back, at))
             self.assertEqual(at["material_data"]["available_quantity"], number)
         watcher.close()
+
+    def check_player(self) -> None:
+        """Everything of a player: places in queues, and sessions as they start."""
+        player_id = uuid4()
+        headers = {"Authorization": f"Bearer {token(player_id)}"}
+        websocket = self.edge.url.replace("http", "ws", 1)
+        place = {"player_id": str(player_id), "queue_position": 3, "station_type": "laboratory"}
+        self.core.post(envelope("crafting.queue.update", {"type": "queue_position", **place}))
+        with (
+            connect(f"{websocket}/ws/queue/{player_id}", additional_headers=headers) as queue,
+            connect(f"{websocket}/ws/player/{player_id}", additional_headers=headers) as everything,
+        ):
+            for watcher in (queue, everything):
+                self.assertEqual(read(watcher)["queue_position"], 3)
+            session_id = self.start(player_id)
+            self.assertEqual(read_to(everything, type="progress_update")[-1]["session_id"], str(session_id))
+            self.core.post(envelope("crafting.queue.update", {"type": "queue_position", **place, "queue_position": 2}))
+            for watcher in (queue, everything):
+                self.assertEqual(read_to(watcher, type="queue_position")[-1]["queue_position"], 2)
 
     def check_access(self) -> None:
         """Who may watch what is decided as in the core."""
@@ -261,6 +287,7 @@ class EdgeTests(SynchronousTestCase):
         wait_for(lambda: self.health() == "degraded")
         error = self.assertRaises(InvalidStatus, self.edge.watch, session_id)
         self.assertEqual(error.response.status_code, 503)
+        self.assertEqual(self.edge.ask("/ready")[0], 200)
         self.core.begin().read_until("HTTP and WebSocket: ")
         self.core.post(started(session_id))
         self.core.post(

@@ -17,7 +17,7 @@ from craftnet.client.admin.link import AdminLink, Request
 from craftnet.client.admin.pictures import overview_line, overview_picture, sessions_table, trace_line
 from craftnet.client.core.address import Address
 from craftnet.client.core.api_requests import Requests
-from craftnet.client.core.endings import Ending
+from craftnet.client.core.endings import Ending, EndingKind
 from craftnet.clocks import IClock
 from craftnet.contract.admin.feed import (
     MAX_LIMIT,
@@ -160,6 +160,11 @@ class AdminCommands:
             if message.dropped:
                 self._say(f"{message.dropped} entries were left out: they came too fast")
 
+        if request.session_id is not None:
+            url = self._address.admin("sessions", str(request.session_id))
+            found = await self._requests.ask("GET", url, self._token)
+            if isinstance(found, Ending) and found.kind is EndingKind.REFUSED:
+                return self._refused(found)  # such as a session that there is not, of which nothing would ever come.
         return await self._follow((request,), show)
 
     async def _publish(self) -> int:

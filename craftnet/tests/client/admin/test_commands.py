@@ -95,6 +95,11 @@ class CommandTests(LiveTestCase):
         self.assertIn("crafting.session.pause accepted", self.out.getvalue())
         self.assertIn("progress_update", self.out.getvalue())
 
+    async def test_trace_of_nothing(self) -> None:
+        """It ends at once: nothing would ever come."""
+        self.assertEqual(await self.begin("trace", str(uuid4())), REFUSED)
+        self.assertIn("404", self.err.getvalue())
+
     async def test_events(self) -> None:
         tail = self.begin("events", "tail", "--json")
         await until(lambda: len(self.service.feeds.open) > 0)

@@ -16,6 +16,7 @@ import gc
 import json
 import time
 from functools import partial
+from statistics import median
 
 from lab import lab, pause_or_resume
 from twisted.internet import reactor
@@ -45,7 +46,8 @@ class Stops:
         gc.callbacks.remove(self._collected)
 
     def __str__(self) -> str:
-        return f"{len(self.durations)} times, {max(self.durations, default=0.0):.2f} ms of CPU at most"
+        typical, longest = (median(self.durations), max(self.durations)) if self.durations else (0.0, 0.0)
+        return f"{len(self.durations)} times, median {typical:.2f} ms of CPU, {longest:.2f} ms at most"
 
     def _collected(self, phase: str, _: dict[str, int]) -> None:
         if phase == "start":

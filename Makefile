@@ -83,7 +83,11 @@ sbom: $(VENV)/installed-supply
 lock: $(VENV)/installed-supply
 	$(BIN)/uv pip compile --quiet --universal --upgrade --generate-hashes --python-version 3.11 --extra zstd --extra otel \
 		--custom-compile-command 'make lock' --output-file deploy/requirements.lock setup.cfg
-# Reading events from real brokers: Apache Kafka, which Maven fetches (45 jars, 43 MB) and Java runs. Each is fetched once.
+
+# Reading events from real brokers, each fetched once: Apache Kafka, which Maven fetches (45 jars, 43 MB) and Java runs, and
+# nats-server, which Go builds (under a minute).
+NATS_VERSION := v2.15.2
+NATS := build/bin/nats-server
 KAFKA_VERSION := 4.1.2
 KAFKA := build/kafka/.version-$(KAFKA_VERSION)
 $(KAFKA): craftnet/tests/streams/kafka-pom.xml
@@ -93,8 +97,13 @@ $(KAFKA): craftnet/tests/streams/kafka-pom.xml
 		dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory=$(CURDIR)/build/kafka/lib
 	touch $@
 
-test-ingest: $(VENV)/installed-test $(KAFKA)
-	CRAFTNET_TEST_INGEST=1 $(BIN)/trial craftnet.tests.streams.test_kafka_broker
+$(NATS):
+	@command -v go >/dev/null || { echo "nats-server is built with Go 1.24 or later; on Debian: apt-get install golang-go" >&2; exit 1; }
+	mkdir -p build/bin
+	GOBIN=$(CURDIR)/build/bin go install github.com/nats-io/nats-server/v2@$(NATS_VERSION)
+
+test-ingest: $(VENV)/installed-test $(KAFKA) $(NATS)
+	CRAFTNET_TEST_INGEST=1 $(BIN)/trial craftnet.tests.streams.test_kafka_broker craftnet.tests.streams.test_nats_server
 
 # The Helm chart, with a helm that Go builds: a few minutes, once.
 HELM_VERSION := v3.19.0

@@ -2,4 +2,5 @@
 
 from craftnet.streams.registry import EventStreamPlugin
 
+nats = EventStreamPlugin("nats", "craftnet.streams.nats.NatsFactory")
 kafka = EventStreamPlugin("kafka", "craftnet.streams.kafka.stream.KafkaFactory")

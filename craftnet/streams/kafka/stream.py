@@ -244,7 +244,7 @@ class _LibraryLog:
 
     def log(self, level: int, text: str, *arguments: object) -> None:
         """A line, at a level of Python's logging."""
-        self._log.debug("librdkafka: {line}", line=text % arguments, level=level)
+        self._log.debug("librdkafka, level {severity}: {line}", line=text % arguments, severity=level)
 
 
 def kafka_settings(arguments: Mapping[str, str]) -> KafkaSettings:

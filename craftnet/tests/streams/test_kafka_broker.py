@@ -16,7 +16,7 @@ from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
 from craftnet.clocks import steady
-from craftnet.contract.events import SessionProgress
+from craftnet.contract.events import ACCEPTED, SessionProgress
 from craftnet.streams.core.messages import DeadLetterReason
 from craftnet.streams.kafka.stream import KafkaFactory
 from craftnet.tests.support.brokers import KafkaBroker
@@ -194,3 +194,17 @@ class ReadingTests(KafkaCase):
         for session in sessions:
             self.assertEqual(seen[session], [number / 100 for number in range(1, reported + 1)])
         self.assertEqual([*first.dead, *second.dead], [])
+
+    async def test_broker_is_killed_and_started_again(self) -> None:
+        sessions = [uuid4(), uuid4()]
+        node = self.node()
+        self.start(sessions[0])
+        await until(lambda: self.sources.session(sessions[0]))
+        self.kafka.kill()
+        await until(lambda: node.stream.status().problem)
+        self.kafka.start()
+        self.start(sessions[1])
+        await until(lambda: self.sources.session(sessions[1]))
+        await until(lambda: not node.stream.status().problem)
+        accepted = [event.session_id for event, outcome in self.sources.applied if outcome == ACCEPTED]
+        self.assertEqual(accepted, sessions)

@@ -67,7 +67,7 @@ class Status(StrEnum):
     """State of a crafting session."""
 
     ACTIVE = "active"
-    """Progress goes on by itself."""
+    """The craft advances by itself."""
     PAUSED = "paused"
     """Progress stands still until the craft is resumed."""
     INTERRUPTED = "interrupted"

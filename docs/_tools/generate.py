@@ -132,7 +132,7 @@ def crafting_messages() -> str:
         return example(messages.CraftingProgressData, without, **given)
 
     return feed(cls, [
-        ("`progress_update`: the state of the craft, which goes on evenly from there.",
+        ("`progress_update`: the state of the craft, which advances linearly from there.",
          example(cls, plain, type="progress_update", progress_data=data("active", 42, 174))),
         ("`crafting_complete`: the craft is done. Nothing follows.",
          example(cls, plain, type="crafting_complete", progress_data=data("completed", 100, 0))),

@@ -12,7 +12,7 @@ from craftnet.contract.messages import MaterialNotification, Natural, Positive, 
 
 
 class CraftProgress(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """A craft's progress as a function of time: at `at` it was at `percent`, and goes on evenly while it is active.
+    """A craft's progress as a function of time: at `at` it was at `percent`, and advances linearly while it is active.
 
     At a later time t it is at `percent + (100 - percent) * (t - at) / remaining_seconds`, at most 100.
     """

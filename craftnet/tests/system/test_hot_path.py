@@ -2,31 +2,46 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
+from collections.abc import Sequence
+from types import FrameType
+from typing import Any
 from uuid import UUID
 
 import msgspec
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
+from craftnet.access.principal import Principal
 from craftnet.admin.this_node import ThisNode
 from craftnet.admin.tracing import FLUSH_SECONDS, LEASE_SECONDS, Traces
 from craftnet.clocks import moment
 from craftnet.contract.admin.feed import TraceEntry
-from craftnet.contract.events import Event, EventOutcome
-from craftnet.contract.messages import rfc3339
+from craftnet.contract.events import Event, EventOutcome, SessionProgress
+from craftnet.contract.http_bodies import UdpConnectRequest
+from craftnet.contract.messages import Status, rfc3339
 from craftnet.feeds.ingest import Ingest
 from craftnet.nodes.node_group import NodeGroup
 from craftnet.protocols.feed.server.inspection import FeedConnectionTable
+from craftnet.protocols.udp.client.connection import ClientConnection
+from craftnet.protocols.udp.core.keys import SessionToken
+from craftnet.protocols.udp.core.negotiation import agreed
+from craftnet.protocols.udp.server.service import UdpService
+from craftnet.runtime.addresses import HostPort
 from craftnet.tests.support.call_counts import counted
 from craftnet.tests.support.feed_wire import FeedServer
-from craftnet.tests.support.samples import PLAYER, start
+from craftnet.tests.support.samples import PLAYER, SESSION, start
+from craftnet.tests.support.udp_lab import CLIENT, FakeTransport
 
 MOST_CALLS = 50
 """Calls of Python functions for one event and its one watcher, from the body to the transport."""
 
 MOST_CALLS_WITHOUT_DELIVERY = 30
 """The same when the watcher's copy is still good enough."""
+
+MOST_UDP_MODULES = 10
+"""Modules of the UDP server from an update to its datagram."""
 
 
 class HotPathTests(SynchronousTestCase):
@@ -103,6 +118,70 @@ class HotPathTests(SynchronousTestCase):
         called = self.calls(self.body(50.0))
         self.assertEqual(called["craftnet.crafting.session_rules.advance_session"], self.COUNT)
         self.assertIn(Event.__module__ + ".Event.occurred", called)
+
+
+class UdpSendPathTests(SynchronousTestCase):
+    """From an update to its datagram: few modules, and none calls back into one that called it."""
+
+    SERVER = "craftnet.protocols.udp.server."
+
+    def setUp(self) -> None:
+        self.server = FeedServer()
+        self.server.apply(start(SESSION, seconds=3600.0))
+        now = self.server.clock.seconds()
+        clock: Any = self.server.clock  # enough of a reactor: no socket is opened.
+        self.udp = UdpService(HostPort("", 8082), None, self.server.hub, self.server.metrics, clock)
+        request = UdpConnectRequest(player_id=PLAYER, client_version="1.0.0")
+        bearer = Principal(PLAYER, frozenset(), now + 600)
+        answer = self.udp.connect(SESSION, PLAYER, request, now + 600, now, bearer=bearer)
+        token = SessionToken.parse(answer.session_token)
+        self.client = ClientConnection(token, {0: SESSION}, heartbeat=5.0, agreement=agreed(answer))
+        self.transport = FakeTransport()
+        self.udp.server.makeConnection(self.transport)
+        self.carry(self.client.start(now).datagrams)
+        self.live(2.0)
+
+    def carry(self, outgoing: Sequence[bytes]) -> None:
+        """Runs until both sides are silent."""
+        while outgoing:
+            for datagram in outgoing:
+                self.udp.server.datagramReceived(datagram, CLIENT)
+            now, arrived = self.server.clock.seconds(), self.transport.taken()
+            outgoing = [answer for octets in arrived for answer in self.client.receive(octets, now).datagrams]
+
+    def live(self, seconds: float) -> None:
+        """Time passes at both ends."""
+        for _ in range(round(seconds * 20)):
+            self.server.clock.advance(0.05)
+            self.carry(self.client.tick(self.server.clock.seconds()).datagrams)
+
+    def calls(self, percent: float) -> list[tuple[str, str]]:
+        """The calls between two modules of the UDP server while an event is applied, callers first."""
+        found = []
+
+        def profile(frame: FrameType, what: str, _: object) -> None:
+            called, caller = (each.f_globals.get("__name__", "") for each in (frame, frame.f_back or frame))
+            if what == "call" and caller != called and called.startswith(self.SERVER):
+                found.append((caller, called))
+
+        before = sys.getprofile()
+        sys.setprofile(profile)
+        try:
+            self.server.apply(SessionProgress(session_id=SESSION, progress_percentage=percent, status=Status.ACTIVE))
+            self.server.clock.advance(0.0)
+        finally:
+            sys.setprofile(before)
+        self.assertEqual(len(self.transport.taken()), 1)
+        return found
+
+    def test_modules(self) -> None:
+        for percent in (10.0, 20.0):  # the first is the fast path, the second the general one: a record is in flight.
+            with self.subTest(percent=percent):
+                self.server.clock.advance(0.1)
+                calls = self.calls(percent)
+                self.assertLessEqual(len({called for _, called in calls}), MOST_UDP_MODULES, calls)
+                downwards = {call for call in calls if call[0].startswith(self.SERVER)}
+                self.assertEqual({(called, caller) for caller, called in downwards} & downwards, set())
 
 
 class AdministeredTests(HotPathTests):

@@ -47,7 +47,7 @@ class ProgressComparison(Struct, frozen=True):
     """Answer to a player's report of progress."""
 
     agreed: bool
-    """Whether the client may go on extrapolating from what it holds."""
+    """Whether the client may continue to extrapolate from its copy."""
     deviation_percent: float
     """Reported minus true, in points of progress."""
     deviation_seconds: float | None

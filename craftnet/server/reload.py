@@ -66,6 +66,10 @@ class Reloader:
         """The names of the options that can change."""
         return frozenset(self._appliers)
 
+    def current(self, name: str) -> Any:
+        """The value of an option that is in effect."""
+        return self._current[name]
+
     def on(self, apply: Apply, *names: str) -> None:
         """Calls `apply` when one of these options has another value."""
         self._appliers.update(dict.fromkeys(names, apply))

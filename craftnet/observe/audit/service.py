@@ -113,6 +113,7 @@ class AuditLog(Service):
         self._details = details
         self._waiting: deque[SecurityEvent] = deque()
         self._writing = False
+        self._in_batch = 0  # events that are being written.
         self._lost = 0
         self._failing: tuple[float, str] | None = None  # since when, Unix seconds, and why.
         self._failed_sync = False
@@ -131,7 +132,7 @@ class AuditLog(Service):
         since, reason = self._failing
         return (
             f"the audit log cannot be written since {rfc3339(since)}: {reason}; "
-            f"{len(self._waiting)} events wait and {self._lost} are lost"
+            f"{len(self._waiting) + self._in_batch} events wait and {self._lost} are lost"
         )
 
     def startService(self) -> None:
@@ -202,7 +203,7 @@ class AuditLog(Service):
     async def _write_batch(self) -> bool:
         """Writes a batch of waiting events; returns whether it succeeded."""
         batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
-        lost, first = self._lost, list[SecurityEvent]()
+        self._in_batch, lost, first = len(batch), self._lost, list[SecurityEvent]()
         if self._failing is not None:
             since, reason = self._failing
             details: Details = {"lost": lost, "failing_since": rfc3339(since)}
@@ -211,9 +212,11 @@ class AuditLog(Service):
             unsynced = await self._in_thread(partial(self._append, (*first, *batch)))
         except OSError as error:
             self._waiting.extendleft(reversed(batch))
+            self._in_batch = 0  # they wait again.
             self._not_written(error)
             return False
         finally:
+            self._in_batch = 0
             self._metrics.waiting(len(self._waiting))
         self._metrics.written(len(batch) + len(first))
         self._unsynced = True

@@ -107,8 +107,11 @@ def build_administration(
     operations = Operations(node, group, enforcement, mode, __version__)
     feed = AdminFeed(followed, traces, operations, base.reactor)
     feeds.subscriptions.admin = feed
-    configuration = Configuration(node=group.here, options=[_option_row(base, each) for each in OPTIONS.values()])
-    routes = admin_routes(admission, views, operations, base.security, lambda: configuration)
+
+    def configuration() -> Configuration:
+        return Configuration(node=group.here, options=[_option_row(base, each) for each in OPTIONS.values()])
+
+    routes = admin_routes(admission, views, operations, base.security, configuration)
     services = (node, traces, feed)
     pages = page_routes("dashboard")
     return Administration(routes, pages, settings.dashboard_http is not None, services, operations)
@@ -130,9 +133,7 @@ def connect_operations(operations: Operations, service: Craftnet) -> None:
 
 
 def _option_row(base: Base, declaration: Declaration) -> OptionRow:
-    value: object = base.settings
-    for attribute in declaration.path:
-        value = getattr(value, attribute)
+    value = base.reloader.current(declaration.name)
     default, value = value == declaration.default, without_secret(value)
     text = None if value is None else ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
     return OptionRow(option=declaration.name, value=text, default=default)

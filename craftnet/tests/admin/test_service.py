@@ -277,6 +277,9 @@ class ActionTests(AdminTestCase):
         self.assertEqual((outcome["changed"], outcome["restart_needed"]), (["origin"], ["workers"]))
         self.assertIn("development tokens", outcome["failed"]["auth"])
         self.assertEqual(outcome["lines"], [formatEvent(each) for each in logged if "reload" in each["log_namespace"]])
+        _, shown = await self.ask("GET", "/admin/configuration")
+        values = {each["option"]: each.get("value") for each in shown["options"]}
+        self.assertEqual((values["origin"], values["workers"]), ("https://a.example", "1"))  # what is in effect.
         _, recorded = await self.ask("GET", "/admin/security-events")
         found = {each["event"]: each["fields"] for each in recorded["events"]}
         self.assertEqual(found["admin.action"]["reason"], "new sites")

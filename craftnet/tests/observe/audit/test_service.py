@@ -181,8 +181,12 @@ class ServiceTests(SynchronousTestCase):
         self.assertEqual(self.metric("waiting_events"), MAX_WAITING)
         self.assertIn("No space left on device; 10000 events wait and 5 are lost", self.log.problem)
         self.assertEqual(sum("the service continues" in message for message in self.messages), 1)
+        self.at_once = False
+        self.clock.advance(1.0)  # an attempt is under way: these events wait, too.
+        self.assertIn("10000 events wait and 5 are lost", self.log.problem)
         self.disk.full = False
-        self.clock.advance(1.0)
+        self.at_once = True
+        self.jobs.pop()()
         _, gap, first, *_ = entries = self.entries()
         self.assertEqual((gap.event, gap.reason, gap.details["lost"]), ("audit.gap", "No space left on device", 5))
         self.assertEqual((first.reason, len(entries)), ("0", MAX_WAITING + 2))

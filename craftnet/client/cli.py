@@ -276,9 +276,13 @@ def main(others: Mapping[str, OtherCommand] = MappingProxyType({})) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader is gone. The interpreter flushes stdout at exit and must not fail on the same pipe again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return NO_READER
+        return reader_gone()
+
+
+def reader_gone() -> int:
+    """The exit code when the reader of stdout is gone, which the interpreter's last flush then does not notice."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return NO_READER
 
 
 def run_reactor(begin: Callable[[IClock], Deferred[int]]) -> int:

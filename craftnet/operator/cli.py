@@ -80,10 +80,14 @@ def run(arguments: Sequence[str]) -> int:
     name, rest = " ".join(arguments[:words]), arguments[words:]
     command = COMMANDS[name]
     try:
-        return int(getattr(import_module(command.module), command.run)(rest, os.environ))
+        code = int(getattr(import_module(command.module), command.run)(rest, os.environ))
+        sys.stdout.flush()  # here, where a reader that is gone is no fault.
+        return code
     except (ConfigurationError, UsageError) as error:
         print(f"craftnet {name}: {masked_error(str(error))}", file=sys.stderr)
         return cli.USAGE
+    except BrokenPipeError:
+        return cli.reader_gone()
 
 
 def _other(command: OperatorCommand, completing: bool) -> OtherCommand:

@@ -38,6 +38,7 @@ class AuditFile:
         random: returns that many random bytes.
 
     Attributes:
+        path: the file, absolute.
         head: the newest entry; None before `open`.
     """
 
@@ -50,7 +51,7 @@ class AuditFile:
         wall: Callable[[], float],
         random: Callable[[int], bytes] = os.urandom,
     ) -> None:
-        self._path = path.absolute()
+        self.path = path.absolute()
         self._key = key
         self._players = players
         self._name = name
@@ -77,7 +78,7 @@ class AuditFile:
         try:
             self._find_head()
         except OSError as error:
-            raise ConfigurationError(f"cannot read the audit log {self._path}: {error.strerror}") from error
+            raise ConfigurationError(f"cannot read the audit log {self.path}: {error.strerror}") from error
 
     def write(self, events: Sequence[SecurityEvent]) -> None:
         """Appends events.
@@ -122,7 +123,7 @@ class AuditFile:
         if self._in_place():
             if not self._written:
                 return
-            os.rename(self._path, self._free_name())
+            os.rename(self.path, self._free_name())
         try:
             following = self._opened()
         except ConfigurationError as error:
@@ -159,16 +160,14 @@ class AuditFile:
     def _opened(self) -> int:
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
-            file = os.open(self._path, flags, MODE)
+            file = os.open(self.path, flags, MODE)
         except OSError as error:
-            raise ConfigurationError(f"cannot write the audit log {self._path}: {error.strerror}") from error
+            raise ConfigurationError(f"cannot write the audit log {self.path}: {error.strerror}") from error
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             os.close(file)
-            raise ConfigurationError(
-                f"another process writes the audit log {self._path}: choose another file"
-            ) from None
+            raise ConfigurationError(f"another process writes the audit log {self.path}: choose another file") from None
         return file
 
     def _find_head(self) -> None:
@@ -213,17 +212,17 @@ class AuditFile:
     def _in_place(self) -> bool:
         """Whether the open file still has its name."""
         try:
-            named = os.stat(self._path, follow_symlinks=False)
+            named = os.stat(self.path, follow_symlinks=False)
         except FileNotFoundError:
             return False
         return os.path.samestat(named, os.fstat(self._file))
 
     def _free_name(self) -> Path:
         stamp = datetime.fromtimestamp(self._wall(), UTC).strftime("%Y%m%dT%H%M%SZ")
-        number, name = 1, self._path.with_name(f"{self._path.stem}-{stamp}{self._path.suffix}")
+        number, name = 1, self.path.with_name(f"{self.path.stem}-{stamp}{self.path.suffix}")
         while name.exists():
             number += 1
-            name = self._path.with_name(f"{self._path.stem}-{stamp}-{number}{self._path.suffix}")
+            name = self.path.with_name(f"{self.path.stem}-{stamp}-{number}{self.path.suffix}")
         return name
 
 

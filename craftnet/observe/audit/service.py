@@ -250,7 +250,7 @@ class AuditLog(Service):
         now = self._clock.seconds()
         if now >= self._alarmed_at + ALARM_INTERVAL:
             self._alarmed_at = now
-            self._log.error("{problem}: the service continues", problem=self.problem)
+            self._log.error("{path}: {problem}: the service continues", path=self._file.path, problem=self.problem)
 
     def _was_synced(self, _: None) -> None:
         self._failed_sync = False

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import tempfile
 import tomllib
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from craftnet.client.cli import NO_READER
 from craftnet.operator.cli import COMMANDS
 from craftnet.server.options.table import OPTIONS
 from craftnet.tests.support.ports import reserved_port
-from craftnet.tests.support.processes import craftnet, running
+from craftnet.tests.support.processes import craftnet, environment, running
 
 
 class CommandTests(SynchronousTestCase):
@@ -26,6 +29,15 @@ class CommandTests(SynchronousTestCase):
             run = craftnet(*arguments)
             self.assertEqual(run.returncode, 2, run.stderr)
             self.assertNotIn("Traceback", run.stderr)
+
+    def test_reader_gone(self) -> None:
+        """A pager that is closed early is no fault."""
+        line = [sys.executable, "-m", "craftnet.operator.cli", "config", "--defaults"]
+        with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()) as run:
+            assert run.stdout is not None and run.stderr is not None
+            run.stdout.close()
+            self.assertNotIn(b"Traceback", run.stderr.read())
+            self.assertEqual(run.wait(60), NO_READER)
 
 
 class ConfigurationTests(SynchronousTestCase):

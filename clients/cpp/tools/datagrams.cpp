@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <netdb.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -73,7 +74,11 @@ void append_hex(std::string& line, const std::uint8_t* octets, std::size_t size)
 LoggedCrypto::LoggedCrypto() {
   const char* path = std::getenv("CRAFTNET_KEYLOG");
   if (path == nullptr) return;
-  file_ = open(path, O_WRONLY | O_CREAT | O_APPEND, 0600);
+  file_ = open(path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
+  if (file_ >= 0 && fchmod(file_, 0600) != 0) {  // the file of someone else.
+    close(file_);
+    file_ = -1;
+  }
   std::fprintf(stderr,
                file_ < 0 ? "CRAFTNET_KEYLOG: cannot write %s\n"
                          : "CRAFTNET_KEYLOG: anyone who reads %s can read these connections\n",

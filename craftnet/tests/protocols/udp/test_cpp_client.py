@@ -229,6 +229,7 @@ class UdpTests(CppClientTestCase):
         """The keys of both directions, readable by the owner only."""
         await self.post(start_with_materials())
         path = Path(self.mktemp())
+        path.touch(0o644)  # as a careless shell leaves it.
         client = self.watch("--transport", "udp", CRAFTNET_KEYLOG=str(path))
         await client.until("materials")
         lines = path.read_text().splitlines()

@@ -15,6 +15,7 @@ from craftnet.access import development
 from craftnet.access.principal import ADMIN, PUBLISH
 from craftnet.client.admin import arguments as admin_arguments
 from craftnet.client.completion import SHELLS
+from craftnet.client.core.api_requests import KEY_EXCHANGES
 from craftnet.client.core.durations import duration
 from craftnet.client.load import command as load_command
 from craftnet.observe.audit import command as audit_command
@@ -119,6 +120,12 @@ def _add_watch(commands: Any) -> None:  # argparse has no public name for what a
         "--region",
         metavar="NAME",
         help="over UDP, prefer a server in this region, such as us-east (default: the server that answers over HTTP)",
+    )
+    watch.add_argument(
+        "--udp-key-exchange",
+        choices=KEY_EXCHANGES,
+        help="use UDP only with an exchange of keys, which a server with the option of the same name takes part in: "
+        "what is recorded now stays secret even if HTTP is decrypted later",
     )
     watch.add_argument(
         "--json", action="store_true", help='print each message as a line of JSON with an additional field "transport"'

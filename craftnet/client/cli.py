@@ -110,7 +110,14 @@ class WatchSetup:
         self._options = options
         self._address = address
         self._token = token
-        self._connections = UdpConnections(reactor, address, options.player, token, region=options.region)
+        self._connections = UdpConnections(
+            reactor,
+            address,
+            options.player,
+            token,
+            region=options.region,
+            exchanges_keys=options.udp_key_exchange is not None,
+        )
         self._requests = Requests(reactor)
 
     def transports(self, session_id: UUID) -> Sequence[ITransport]:

@@ -74,6 +74,8 @@ class UdpConnectRequest(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """Bytes of the longest datagram (with compression: message content) that the client accepts."""
     session_token: Annotated[str, Meta(max_length=64)] | None = None
     """Token of a UDP connection that the client has and that shall carry this session, too."""
+    encapsulation_key: Annotated[str, Meta(max_length=2048)] | None = None
+    """ML-KEM-768 encapsulation key, base64url: asks for a secret that follows from this exchange as well."""
     preferred_region: Annotated[str, Meta(max_length=64)] | None = None
     """Region of the UDP endpoint, such as `us-east`. Where no node of it is known, the node that answers takes over."""
 
@@ -101,6 +103,8 @@ class UdpConnectResponse(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """Number by which the connection's datagrams name the session."""
     compression: Literal["lz4", "zstd", "none"] = "none"
     """The algorithm that the server compresses with, where `compression_enabled`."""
+    ciphertext: str | None = None
+    """ML-KEM-768 ciphertext, base64url, where the request has an `encapsulation_key` and the server takes part."""
     region: str | None = None
     """Region of the node behind `server_endpoint`, where it has one."""
 

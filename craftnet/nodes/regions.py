@@ -103,7 +103,13 @@ class _Full(Struct, frozen=True, array_like=True, tag="full"):
     limit: int
 
 
-_Outcome = _Prepared | _NotNamed | _Full
+class _Invalid(Struct, frozen=True, array_like=True, tag="invalid"):
+    """The request is invalid."""
+
+    message: str
+
+
+_Outcome = _Prepared | _NotNamed | _Full | _Invalid
 
 _encoder = msgspec.msgpack.Encoder()
 _entries = msgspec.msgpack.Decoder(RegionEntry)
@@ -208,6 +214,7 @@ class Regions(Service):
             no node is known there, or none of them answers.
 
         Raises:
+            BadRequest: the request is invalid.
             TooManyRequests: the node there has too many connections of this player.
         """
         region, now = wanted.request.preferred_region, self._clock.seconds()
@@ -242,7 +249,7 @@ class Regions(Service):
             if succeeded and answer is not None:
                 named: UdpConnectResponse = answer
                 return named
-            if not succeeded and answer.check(TooManyRequests):
+            if not succeeded and answer.check(TooManyRequests, BadRequest):
                 answer.raiseException()
         return None
 
@@ -257,6 +264,7 @@ class Regions(Service):
         """The answer of one node; None when it gives none.
 
         Raises:
+            BadRequest: it finds the request invalid.
             TooManyRequests: it has too many connections of this player.
         """
         entry = self._nodes.get(node)
@@ -283,6 +291,8 @@ class Regions(Service):
         match outcome:
             case _Full(message=message, retry_after=retry_after, limit=limit):
                 raise TooManyRequests(message, retry_after=retry_after, limit=limit)
+            case _Invalid(message=message):
+                raise BadRequest(message)
             case _Prepared(response=response):
                 return response
             case _:
@@ -322,6 +332,8 @@ class Regions(Service):
             )
         except TooManyRequests as full:
             return _Full(full.message, full.retry_after, full.limit)
+        except BadRequest as invalid:
+            return _Invalid(invalid.message)
 
     def _turn(self) -> Deferred[None]:
         turn = Deferred.fromCoroutine(self._exchange())

@@ -18,7 +18,11 @@ from craftnet.client.core.endings import MAX_ANSWER, Ending
 from craftnet.contract.http_bodies import UdpConnectRequest, UdpConnectResponse
 from craftnet.contract.messages import MALFORMED, JsonDecoder, to_json
 from craftnet.protocols.udp.core.compression import COMPRESSIONS, MAX_CONTENT
+from craftnet.protocols.udp.core.key_exchange import MLKEM768
 from craftnet.runtime.http_client import DocumentTooLong, fetch
+
+KEY_EXCHANGES = (MLKEM768,)
+"""Exchanges of keys that UDP can use, by their names in options."""
 
 REQUEST_TIMEOUT = 10.0
 """Seconds for a whole request."""
@@ -77,6 +81,7 @@ async def connect(
     token: str,
     session_token: str | None = None,
     preferred_region: str | None = None,
+    encapsulation_key: str | None = None,
 ) -> UdpConnectResponse | Ending:
     """Requests a UDP session.
 
@@ -84,6 +89,7 @@ async def connect(
         token: the bearer token.
         session_token: the token of an open connection to which the session should be added.
         preferred_region: where the UDP endpoint should be.
+        encapsulation_key: of a `craftnet.protocols.udp.core.key_exchange.KeyExchange`.
 
     Returns:
         What is needed to open or extend the connection, or why that is impossible.
@@ -95,6 +101,7 @@ async def connect(
         max_packet_size=MAX_CONTENT,
         session_token=session_token,
         preferred_region=preferred_region,
+        encapsulation_key=encapsulation_key,
     )
     answer = await requests.ask("POST", url, token, to_json(wanted))
     if isinstance(answer, Ending):

@@ -28,6 +28,7 @@ from craftnet.contract.http_bodies import UdpConnectResponse
 from craftnet.contract.position import Position
 from craftnet.crafting.updates import Update
 from craftnet.protocols.udp.client.connection import ClientConnection
+from craftnet.protocols.udp.core.key_exchange import KeyExchange
 from craftnet.protocols.udp.core.keys import SessionToken
 from craftnet.protocols.udp.core.negotiation import MAX_DATAGRAM, MAX_SESSIONS, agreed
 
@@ -87,6 +88,9 @@ class TokenRenewal:
 _EXPECTED = (DNSLookupError, CannotListenError, OSError, ValueError, CancelledError, ConnectingCancelledError)
 """Reasons for a session not to be watched, the last two also for a watched one; anything else is a bug."""
 
+NO_EXCHANGE = "the server exchanges no keys for UDP (its option --udp-key-exchange is off)"
+"""Why a client that wants an exchange of keys uses no UDP."""
+
 ANSWER_TIMEOUT = 3.0
 """Seconds within which the server must answer with datagrams; after that, UDP counts as blocked."""
 
@@ -109,6 +113,7 @@ class UdpConnections:
         token: the bearer token, or a source of fresh ones. Sent in the header of HTTP requests, and in no datagram.
         answer_timeout: seconds within which the server must answer with datagrams.
         region: where the server's UDP endpoint should be; None: anywhere.
+        exchanges_keys: whether to use only connections whose secrets follow from an exchange of keys as well.
     """
 
     def __init__(
@@ -119,6 +124,7 @@ class UdpConnections:
         token: str | Credentials,
         answer_timeout: float = ANSWER_TIMEOUT,
         region: str | None = None,
+        exchanges_keys: bool = False,
     ) -> None:
         self.credentials = credentials(token)
         self.reactor = cast("_Reactor", reactor)
@@ -126,6 +132,7 @@ class UdpConnections:
         self.player_id = player_id
         self._answer_timeout = answer_timeout
         self._region = region
+        self._exchanges_keys = exchanges_keys
         self._requests = Requests(reactor)
         self._sockets: dict[UdpSocket, IListeningPort] = {}
         self._opening = DeferredLock()
@@ -197,24 +204,27 @@ class UdpConnections:
                 return socket
         return None
 
-    async def _connect(self, session_id: UUID, token: str, named: str | None = None) -> UdpConnectResponse | Ending:
+    async def _connect(
+        self, session_id: UUID, token: str, named: str | None = None, exchange: KeyExchange | None = None
+    ) -> UdpConnectResponse | Ending:
         """The server's answer to …/connect, for the connection with the session token `named` if there is one."""
-        url = self._address.connect(session_id)
-        return await connect(self._requests, url, self.player_id, token, named, self._region)
+        url, key = self._address.connect(session_id), None if exchange is None else exchange.encapsulation_key
+        return await connect(self._requests, url, self.player_id, token, named, self._region, key)
 
     async def _ask(self, session_id: UUID, token: str) -> UdpSubscription | Ending:
         socket = self._with_room(session_id)
+        exchange = KeyExchange() if self._exchanges_keys else None
         if socket is None:
-            answer = await self._connect(session_id, token)
-            return answer if isinstance(answer, Ending) else await self._open(session_id, answer, token)
+            answer = await self._connect(session_id, token, exchange=exchange)
+            return answer if isinstance(answer, Ending) else await self._open(session_id, answer, token, exchange)
         named, joined = socket.session_token, False
         socket.expect(session_id)
         try:
-            answer = await self._connect(session_id, token, named)
+            answer = await self._connect(session_id, token, named, exchange)
             if isinstance(answer, Ending):
                 return answer
             if answer.session_token != named:
-                return await self._open(session_id, answer, token)
+                return await self._open(session_id, answer, token, exchange)
             if socket.over:
                 return endings.connection_lost("the connection was lost just before the session could join it")
             joined = True
@@ -223,8 +233,14 @@ class UdpConnections:
             if not joined:
                 socket.dismiss(session_id)
 
-    async def _open(self, session_id: UUID, answer: UdpConnectResponse, token: str) -> UdpSubscription | Ending:
-        named = endpoint(answer.server_endpoint)
+    async def _open(
+        self, session_id: UUID, answer: UdpConnectResponse, token: str, exchange: KeyExchange | None
+    ) -> UdpSubscription | Ending:
+        named, session_token = endpoint(answer.server_endpoint), SessionToken.parse(answer.session_token)
+        if exchange is not None:
+            if answer.ciphertext is None:
+                return endings.connection_lost(NO_EXCHANGE, try_another_transport=True)
+            session_token = exchange.finish(session_token, answer.ciphertext)
         if named is None:
             return endings.connection_lost("the server's answer names no UDP endpoint", try_another_transport=True)
         servers = await resolve(self.reactor.nameResolver, *named)
@@ -232,14 +248,20 @@ class UdpConnections:
         if both:  # one dual-stack socket serves all of them.
             servers = list(map(on_ipv6, servers))
         connection = ClientConnection(
-            SessionToken.parse(answer.session_token),
+            session_token,
             {},
             heartbeat=answer.heartbeat_interval / 1000,
             agreement=agreed(answer),
             servers=len(servers),
         )
         socket = UdpSocket(
-            self.reactor, servers, connection, answer.progress_tolerance, self._answer_timeout, self._closed
+            self.reactor,
+            servers,
+            connection,
+            answer.progress_tolerance,
+            self._answer_timeout,
+            self._closed,
+            exchanged=exchange is not None,
         )
         socket.expect(session_id)
         # The protocol itself refuses datagrams that are too long.
@@ -373,5 +395,6 @@ class UdpTransport(SharedUdpTransport):
         token: str | Credentials,
         answer_timeout: float = ANSWER_TIMEOUT,
         region: str | None = None,
+        exchanges_keys: bool = False,
     ) -> None:
         super().__init__(UdpConnections(reactor, address, player_id, token, answer_timeout, region), session_id)

@@ -20,6 +20,7 @@ from craftnet.client.transports.translation import Translation
 from craftnet.crafting.progress import Progress
 from craftnet.protocols.udp.client.connection import ClientConnection, Closed, Connected, Event, Output
 from craftnet.protocols.udp.client.received_state import MaterialsChanged, ProgressChanged, SessionEnded
+from craftnet.protocols.udp.core.key_exchange import naming
 
 ROUTE_INTERVAL = 1.0
 """Seconds between two checks of the local address."""
@@ -45,6 +46,7 @@ class UdpSocket(DatagramProtocol):
         answer_timeout: seconds within which the server must answer with datagrams.
         closed: called once, when the connection has ended.
         local: the local address from which datagrams to a server leave, as far as the system knows it.
+        exchanged: whether the secret follows from an exchange of keys.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class UdpSocket(DatagramProtocol):
         answer_timeout: float,
         closed: Callable[[UdpSocket], None],
         local: Callable[[Server], str | None] = local_address,
+        exchanged: bool = False,
     ) -> None:
         self._reactor = reactor
         self._servers = servers
@@ -64,6 +67,7 @@ class UdpSocket(DatagramProtocol):
         self._answer_timeout = answer_timeout
         self._closed = closed
         self._from = local
+        self._exchanged = exchanged
         self._watched: dict[UUID, _Watched] = {}
         self._expected: set[UUID] = set()
         self._leaving: set[UUID] = set()
@@ -76,8 +80,9 @@ class UdpSocket(DatagramProtocol):
 
     @property
     def session_token(self) -> str:
-        """The newest token that the server issued for this connection. Never shown."""
-        return self._connection.token.text
+        """The token by which requests name this connection. Never shown."""
+        token = self._connection.token
+        return (naming(token) if self._exchanged else token).text
 
     @property
     def sessions(self) -> set[UUID]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from uuid import UUID
 
@@ -24,6 +24,7 @@ from craftnet.nodes.regions import Regions
 from craftnet.notify.notifier import Notifier
 from craftnet.notify.webhook import TIMEOUT, Webhook, webhook_settings
 from craftnet.protocols.feed.server.feed_connections import FeedConnections
+from craftnet.protocols.udp.core.key_exchange import is_supported
 from craftnet.protocols.udp.server.key_log import KeyLog
 from craftnet.protocols.udp.server.service import UdpService
 from craftnet.protocols.websocket.core.dictionaries import Dictionaries, UnknownDictionary, read_folder
@@ -121,6 +122,22 @@ def build_dictionaries(settings: Settings) -> Dictionaries:
         raise ConfigurationError(f"--dictionary {settings.dictionary}: {error} --dictionaries names more") from None
 
 
+def exchanges_keys(option: str, is_supported: Callable[[], bool] = is_supported) -> bool:
+    """The value of --udp-key-exchange.
+
+    Raises:
+        ConfigurationError: the installed cryptography package has no ML-KEM-768.
+    """
+    if option == "off":
+        return False
+    if not is_supported():
+        raise ConfigurationError(
+            f"--udp-key-exchange {option} needs ML-KEM-768, which the installed cryptography package does not have: "
+            "install one that is built with OpenSSL 3.5 or newer, such as the wheels of PyPI"
+        )
+    return True
+
+
 def build_udp_service(base: Base, addresses: Addresses, hub: Hub, key_log: KeyLog | None) -> UdpService | None:
     """The UDP server; None when it is off."""
     settings = base.settings
@@ -139,6 +156,7 @@ def build_udp_service(base: Base, addresses: Addresses, hub: Hub, key_log: KeyLo
         path_size=settings.udp_path_size,
         tolerance=base.tolerance.percent,
         region=addresses.region,
+        exchanges_keys=exchanges_keys(settings.udp_key_exchange),
         key_log=key_log,
         audit=base.security,
     )

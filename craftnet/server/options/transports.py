@@ -8,6 +8,7 @@ from typing import Annotated
 from craftnet.crafting.progress import Tolerance
 from craftnet.feeds.hub import REFRESH
 from craftnet.protocols.feed.server.feed_connections import PING_INTERVAL
+from craftnet.protocols.udp.core.key_exchange import MLKEM768
 from craftnet.protocols.udp.core.negotiation import PATH_SIZE
 from craftnet.protocols.udp.server.connection import Terms
 from craftnet.protocols.udp.server.tickets import RENEWAL
@@ -100,6 +101,14 @@ class UdpOptions:
             most=1800,
         ),
     ] = RENEWAL
+    udp_key_exchange: Annotated[
+        str,
+        Option(
+            "Exchange of keys inside …/connect for clients that ask for one: mlkem768 (ML-KEM-768) keeps UDP secret "
+            "where what travels over HTTP is recorded and decrypted later",
+            choices=("off", MLKEM768),
+        ),
+    ] = "off"
     udp_path_size: Annotated[
         int,
         Option(

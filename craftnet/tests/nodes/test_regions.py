@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.access.principal import Principal
 from craftnet.contract.http_bodies import UdpConnectRequest, UdpConnectResponse
-from craftnet.errors import Refusal, TooManyRequests, Unavailable
+from craftnet.errors import BadRequest, Refusal, TooManyRequests, Unavailable
 from craftnet.nodes.cluster_key import ClusterKey
 from craftnet.nodes.node_group import ANSWER_TIMEOUT, NodeGroup
 from craftnet.nodes.regions import ANNOUNCE_INTERVAL, REGISTRY_TIMEOUT, SUSPENSION, ConnectionWanted, Regions
@@ -269,6 +269,15 @@ class FaultTests(RegionsTestCase):
         self.other.connections.refusal = TooManyRequests("too many", retry_after=7, limit=8)
         refused = self.failureResultOf(self.here.asked(), TooManyRequests).value
         self.assertEqual((refused.message, refused.retry_after, refused.limit), ("too many", 7, 8))
+
+    def test_an_invalid_request(self) -> None:
+        """The client is wrong, not the node."""
+        self.other.connections.refusal = BadRequest("encapsulation_key is wrong")
+        self.assertEqual(
+            self.failureResultOf(self.here.asked(), BadRequest).value.message, "encapsulation_key is wrong"
+        )
+        self.other.connections.refusal = None
+        self.assertEqual(self.answered(), "other-secret")
 
     def test_a_revocation_that_only_the_other_node_knows(self) -> None:
         """It hears of a revocation before this one: the ticket would never be withdrawn."""

@@ -126,7 +126,7 @@ LAYERS: dict[str, set[str]] = {
         *("admin", "contract.admin", "observe.audit", "observe.logs", "observe.tracing", "server.options"),
         *("providers", "sharding", "feeds", "http", "http.connection", "http.routes", "server"),
         *("protocols.feed.server", "protocols.sse.server"),
-        *("protocols.udp.server", "protocols.websocket.core", "protocols.websocket.server"),
+        *("protocols.udp.core", "protocols.udp.server", "protocols.websocket.core", "protocols.websocket.server"),
     },
     "craftnet.observe.logs": set(),
     "craftnet.operator": {

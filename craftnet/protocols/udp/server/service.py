@@ -20,11 +20,12 @@ from craftnet.access.principal import Principal
 from craftnet.clocks import IClock
 from craftnet.contract.http_bodies import USUAL_TOLERANCE, UdpConnectRequest, UdpConnectResponse
 from craftnet.crafting.progress import Tolerance
-from craftnet.errors import shutting_down
+from craftnet.errors import BadRequest, shutting_down
 from craftnet.interfaces import IAuditLog
 from craftnet.limits.client_address import ServerUrl
 from craftnet.observe.audit.recorder import NoAudit
 from craftnet.observe.metrics.registry import Metrics
+from craftnet.protocols.udp.core.key_exchange import Encapsulation
 from craftnet.protocols.udp.core.keys import SessionToken
 from craftnet.protocols.udp.core.negotiation import PATH_SIZE, agree
 from craftnet.protocols.udp.server.connection import ServerConnection, Terms
@@ -85,6 +86,7 @@ class UdpService(Service):
         path_size: octets of the longest datagram that the network carries to every client.
         tolerance: points of progress by which a watcher's copy may be wrong; clients learn it.
         region: where this node is, for answers; None: not said.
+        exchanges_keys: whether it answers encapsulation keys.
         key_log: where the keys of connections are written; None: nowhere.
         audit: records security events.
     """
@@ -107,6 +109,7 @@ class UdpService(Service):
         path_size: int = PATH_SIZE,
         tolerance: float = Tolerance().percent,
         region: str | None = None,
+        exchanges_keys: bool = False,
         key_log: KeyLog | None = None,
         audit: IAuditLog | None = None,
     ) -> None:
@@ -116,6 +119,7 @@ class UdpService(Service):
         self._heartbeat_ms = heartbeat_ms
         self._path_size = path_size
         self._region = region
+        self._exchanges_keys = exchanges_keys
         # msgspec leaves out the default itself, but not a value equal to it.
         self._tolerance = USUAL_TOLERANCE if tolerance == USUAL_TOLERANCE else tolerance
         self.tickets = TicketStore(os.urandom, renewal=token_renewal)
@@ -173,6 +177,7 @@ class UdpService(Service):
             bearer: the bearer of the token, for revocation.
 
         Raises:
+            BadRequest: the encapsulation key is invalid.
             TooManyRequests: there are too many already.
             Unavailable: the service is stopping; a kept-alive HTTP connection may still ask.
         """
@@ -183,12 +188,31 @@ class UdpService(Service):
         if joined is not None:
             ticket, permit = joined
             return self._answer(ticket, request.session_token or "", permit.index, server)
+        exchange = self._exchange(request)
         agreement = agree(request.supported_compression, request.max_packet_size, self._path_size)
         ticket = self.tickets.issue(session_id, player_id, agreement, expires, now, bearer)
+        answered = ticket.token
+        if exchange is not None:
+            ticket.exchange(exchange.secret(answered))
         ticket.client = sys.intern(request.client_version)  # nearly all clients have one of a few versions.
-        return self._answer(ticket, ticket.token.text, 0, server)
+        return self._answer(ticket, answered.text, 0, server, exchange)
 
-    def _answer(self, ticket: Ticket, token: str, index: int, server: ServerUrl | None) -> UdpConnectResponse:
+    def _exchange(self, request: UdpConnectRequest) -> Encapsulation | None:
+        if not self._exchanges_keys or request.encapsulation_key is None:
+            return None
+        try:
+            return Encapsulation.to(request.encapsulation_key)
+        except ValueError as error:
+            raise BadRequest(f"{error}.") from None
+
+    def _answer(
+        self,
+        ticket: Ticket,
+        token: str,
+        index: int,
+        server: ServerUrl | None,
+        exchange: Encapsulation | None = None,
+    ) -> UdpConnectResponse:
         agreement = ticket.agreement
         return UdpConnectResponse(
             session_token=token,
@@ -199,6 +223,7 @@ class UdpService(Service):
             negotiated_packet_size=agreement.content,
             heartbeat_interval=self._heartbeat_ms,
             progress_tolerance=self._tolerance,
+            ciphertext=None if exchange is None else exchange.ciphertext,
             region=self._region,
         )
 

@@ -11,6 +11,7 @@ from msgspec import Struct
 from craftnet.access.principal import Principal
 from craftnet.errors import BadDatagram
 from craftnet.limits.token_bucket import TokenBucket
+from craftnet.protocols.udp.core.key_exchange import naming
 from craftnet.protocols.udp.core.keys import SECRET_SIZE, HandshakeKey, SessionToken
 from craftnet.protocols.udp.core.negotiation import Agreement
 from craftnet.protocols.wire.layouts import MAC_SIZE
@@ -96,6 +97,7 @@ class Ticket:
         bearer: the bearer for whom it was first issued, if known.
         client: what the client calls itself.
         connection_id: the id in datagrams.
+        exchanged: whether its secrets follow from an exchange of keys, so that requests name it by a derived token.
         unused: the lowest index that no session has had.
         unused_until: when it expires without a connection, Unix seconds; infinite while there is one.
         last_cookie_us: when the cookie of the newest connection was issued; older handshakes are replays.
@@ -110,6 +112,7 @@ class Ticket:
         "bearer",
         "client",
         "connection_id",
+        "exchanged",
         "last_cookie_us",
         "permits",
         "player_id",
@@ -137,6 +140,7 @@ class Ticket:
         self.agreement = agreement
         self.bearer = bearer
         self.client: str | None = None
+        self.exchanged = False
         self.permits: tuple[SessionPermit, ...] = ()
         self.unused = 0
         self.unused_until = now + TICKET_IDLE_TIMEOUT
@@ -159,11 +163,20 @@ class Ticket:
         )
 
     def holds(self, token: SessionToken, now: float) -> bool:
-        """Whether this is its session_token, or the one offered to replace it."""
+        """Whether requests name it by this session_token: the present one, or the one offered to replace it."""
         return any(
-            credential is not None and now < credential.until and hmac.compare_digest(credential.secret, token.secret)
+            credential is not None
+            and now < credential.until
+            and hmac.compare_digest(self._name(credential.secret), token.secret)
             for credential in (self._current, self._offered)
         )
+
+    def exchange(self, secret: bytes) -> None:
+        """Replaces the secret, which nobody knows yet, by one that follows from an exchange of keys."""
+        self._current.secret, self.exchanged = secret, True
+
+    def _name(self, secret: bytes) -> bytes:
+        return naming(SessionToken(self.connection_id, secret)).secret if self.exchanged else secret
 
     def authenticate(self, datagram: bytes, now: float) -> tuple[HandshakeKey, bytes, bytes]:
         """Authenticates a handshake datagram with the session_token, or with the one offered to replace it.

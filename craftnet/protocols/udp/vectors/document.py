@@ -25,7 +25,7 @@ from craftnet.protocols.udp.core.keys import (
     server_key,
     traffic_material,
 )
-from craftnet.protocols.udp.vectors import arrivals, behaviours, malformed, messages
+from craftnet.protocols.udp.vectors import arrivals, behaviours, key_exchange, malformed, messages
 from craftnet.protocols.wire import codec
 from craftnet.protocols.wire.records import (
     Challenge,
@@ -273,6 +273,7 @@ def document() -> Json:
         "arrivals": list(_arrivals()),
         "challenges": list(_challenges()),
         **_behaviour(),
+        **key_exchange.document(SessionToken(CONNECTION_ID, SECRET)),
     }
 
 

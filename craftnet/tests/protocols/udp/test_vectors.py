@@ -2,10 +2,15 @@ from __future__ import annotations
 
 import hmac
 import json
+from base64 import urlsafe_b64encode
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 import craftnet
@@ -46,6 +51,22 @@ class VectorTests(SynchronousTestCase):
             self.assertEqual(hmac.digest(key, datagram[:-16], "sha256")[:16], datagram[-16:])
             self.assertEqual(datagram[1:5].hex(), self.file["connection_id"])
             self.assertEqual(datagram[5:21].hex(), self.file["client_nonce"])
+
+    def test_key_exchange_by_hand(self) -> None:
+        vectors = self.file["key_exchange"]
+        private = MLKEM768PrivateKey.from_seed_bytes(bytes.fromhex(vectors["seed"]))
+        key = bytes.fromhex(vectors["encapsulation_key"])
+        self.assertEqual(private.public_key().public_bytes_raw(), key)
+        for entry in vectors["exchanges"]:
+            ciphertext, shared = bytes.fromhex(entry["ciphertext"]), bytes.fromhex(entry["shared"])
+            self.assertEqual(private.decapsulate(ciphertext), shared, entry["name"])
+            transcript = sha256(self._octets("connection_id") + key + ciphertext).digest()
+            secret = HKDF(SHA256(), 32, None, b"craftnet udp 1 mlkem768" + transcript).derive(
+                self._octets("secret") + shared
+            )
+            self.assertEqual(secret.hex(), entry["secret"], entry["name"])
+            name = self._octets("connection_id") + HKDF(SHA256(), 32, None, b"craftnet udp 1 name").derive(secret)
+            self.assertEqual(urlsafe_b64encode(name).decode().rstrip("="), entry["naming_token"])
 
     def test_sealed_by_hand(self) -> None:
         for entry in self.file["sealed"]:

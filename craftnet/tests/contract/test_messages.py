@@ -183,7 +183,13 @@ SCHEMAS: dict[type[Struct], tuple[dict[str, list[Any]], dict[str, list[Any]], di
             "negotiated_packet_size": [64, 65536],
             "heartbeat_interval": [1000, 30000],
         },
-        {"progress_tolerance": [0, 100], "session_index": [1, 255], "compression": ["lz4", "zstd"]},
+        {
+            "progress_tolerance": [0, 100],
+            "session_index": [1, 255],
+            "compression": ["lz4", "zstd"],
+            "ciphertext": ["x"],
+            "region": ["us-east"],
+        },
         {
             "compression": ["gzip"],
             "negotiated_packet_size": [63, 65537],

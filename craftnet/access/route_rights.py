@@ -16,6 +16,7 @@ from craftnet.access.authorization import (
     check_may_observe,
     check_may_operate,
     check_may_publish,
+    check_may_relay,
     check_owner,
 )
 from craftnet.access.principal import Principal
@@ -48,6 +49,7 @@ FIXED: dict[tuple[str, ...], WantedRight] = {
     ("events",): PUBLISHING,
     ("revocations",): ADMINISTERING,
     ("ws", "admin"): ADMINISTERING,
+    ("ws", "relay"): WantedRight("follow every session, as an edge does", check_may_relay),
     ("health", "ws"): ADMINISTERING,
     ("sse", "health"): ADMINISTERING,
 }

@@ -10,7 +10,7 @@ import treq
 from msgspec import json
 from twisted.web.http_headers import Headers
 
-from craftnet.access.principal import Principal
+from craftnet.access.principal import RELAY, Principal
 from craftnet.access.route_rights import of_route
 from craftnet.contract.routes import BasePaths
 from craftnet.errors import ConfigurationError, Forbidden
@@ -62,6 +62,10 @@ class RouteRightsTests(AdminTestCase):
         owned = of_route(f"/ws/crafting/{STRANGER}?player_id={STRANGER}", bases)
         assert owned is not None
         self.assertIsNotNone(owned.check)
+        relay = of_route("/ws/relay", bases)  # of no player's client, so that no API document has it.
+        assert relay is not None and relay.check is not None
+        self.assertRaises(Forbidden, relay.check, Principal(STRANGER, frozenset(), 0.0))
+        relay.check(Principal(None, frozenset({RELAY}), 0.0))
         for text in ("events", "POST events", "/ws/queue/5", "1 /events"):
             with self.assertRaises(ConfigurationError):
                 of_route(text, bases)

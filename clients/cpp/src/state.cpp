@@ -151,8 +151,8 @@ class Consistency {
   std::uint8_t session_ = 0;
   std::uint8_t secrets_ = 0;
   std::uint8_t seen_[kIndexes] = {};
-  std::uint32_t failures_[kIndexes];  // valid where `seen_` has kFailure: to clear 2 KiB takes longer than the rest.
-  std::uint32_t tables_[kIndexes];    // valid where `seen_` has kTable.
+  std::uint32_t failures_[kIndexes] = {};
+  std::uint32_t tables_[kIndexes] = {};
 };
 
 }  // namespace

@@ -63,7 +63,7 @@ def cpu_of(pid: int) -> float:
 
 
 @contextmanager
-def running_server(secret: str) -> Iterator[tuple[int, int]]:
+def running_server(secret: str, *options: str) -> Iterator[tuple[int, int]]:
     """Starts a server; yields its process id and its port."""
     command = [
         str(Path(sysconfig.get_path("scripts")) / "twistd"),
@@ -74,7 +74,7 @@ def running_server(secret: str) -> Iterator[tuple[int, int]]:
         "off",
     ]
     server = subprocess.Popen(
-        [*command, "--http", "tcp:0:interface=127.0.0.1"],
+        [*command, "--http", "tcp:0:interface=127.0.0.1", *options],
         stdout=subprocess.PIPE,
         text=True,
         env={**os.environ, SECRET_VARIABLE: secret},

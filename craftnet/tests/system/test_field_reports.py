@@ -204,6 +204,6 @@ class DocumentTests(SynchronousTestCase):
         heads = [text.partition("\n  - ")[0] for text in self.items()]
         reports = [link for head in heads for link in re.findall(r"\]\((https://\S+)\)", head)]
         self.assertEqual(len(reports), len(set(reports)))
-        said = re.search(r"(\d+)\s+reports", DOCUMENT.read_text(encoding="utf-8"))
+        said = re.search(r"(\d+)\s+bug\s+reports", DOCUMENT.read_text(encoding="utf-8"))
         assert said is not None
         self.assertEqual(len(reports), int(said[1]))

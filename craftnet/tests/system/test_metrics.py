@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 import http.client
+import re
 import ssl
 import urllib.request
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.access.development import SECRET_VARIABLE
-from craftnet.observe.metrics.families import FAMILIES, RESTARTS, TRACE_SPANS
+from craftnet.observe.metrics.families import FAMILIES
 from craftnet.tests.support.eventually import wait_for
 from craftnet.tests.support.live import SECRET, LiveTestCase, in_thread
 from craftnet.tests.support.live_metrics import LiveMetricsTestCase, families, samples
 from craftnet.tests.support.ports import reserved_port
 from craftnet.tests.support.processes import PROCESS_TIMEOUT, running
 
+OF_AN_OPTION = re.compile(r"(only with|absent without) --")
+"""In the texts of metrics that a server without the option does not have."""
+
 
 class OwnPortTests(LiveMetricsTestCase):
     """With --metrics."""
 
     async def test_every_metric_is_there(self) -> None:
-        """Except what the supervisor of workers writes, and what tracing counts where it is on."""
+        """Except those of an option that is not given, as their texts say."""
         found = families(await self.metrics())
-        declared = {family.base: family.kind for family in FAMILIES if family not in (RESTARTS, TRACE_SPANS)}
-        self.assertEqual(set(declared.items()) ^ set(found.items()), set())
+        declared = {family.base: family.kind for family in FAMILIES}
+        self.assertEqual(set(found.items()) - set(declared.items()), set())
+        missing = [each.name for each in FAMILIES if each.base not in found and not OF_AN_OPTION.search(each.text)]
+        self.assertEqual(missing, [])
 
     async def test_what_redis_and_tls_are_like(self) -> None:
         text = await self.metrics()

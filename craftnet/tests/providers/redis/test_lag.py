@@ -20,6 +20,7 @@ from craftnet.errors import Unavailable
 from craftnet.feeds.hub import Hub
 from craftnet.feeds.subscriptions import Subscriptions
 from craftnet.http.routes.udp_sessions import ConnectTarget, UdpConnect
+from craftnet.limits.token_bucket import RateLimit
 from craftnet.observe.metrics.registry import Metrics
 from craftnet.providers.redis import backend, change_reader, lag
 from craftnet.providers.redis.backend import RedisBackend
@@ -156,7 +157,7 @@ class StallTests(LagTestCase):
         subscriptions = Subscriptions(admission, Hub(sources, clock, Metrics()), anything)
         await subscriptions.subscribe(CraftingTarget(SESSION, PLAYER), player)
         await self.stalled()
-        connect = UdpConnect(admission, sources, anything, clock.seconds, anything)
+        connect = UdpConnect(admission, sources, anything, clock.seconds, RateLimit(0, "unlimited"))
         request = UdpConnectRequest(player_id=PLAYER, client_version="1.0.0")
         for asking in (
             subscriptions.subscribe(CraftingTarget(SESSION, PLAYER), player),

@@ -18,8 +18,8 @@ ARGS ?= --backend workshop
 run: $(VENV)/installed
 	$(BIN)/twistd --nodaemon --pidfile= craftnet $(ARGS)
 
-# Processes that share the tests: most tests wait for other programs, so that two take half the time of one.
-JOBS ?= 2
+# Processes that share the tests: many tests wait for other programs, so that three keep two cores busy.
+JOBS ?= 3
 test: $(VENV)/installed-test $(NODE_MODULES) $(JS_CLIENT)
 	$(BIN)/trial --jobs=$(JOBS) craftnet
 

@@ -29,11 +29,11 @@ from typing import NamedTuple
 from uuid import UUID, uuid4
 
 import msgspec
+from ingest import pause_or_resume, start
 from lab import room_for
 
 from craftnet.access.development import SECRET_VARIABLE, sign_token
 from craftnet.access.principal import PUBLISH, RELAY
-from craftnet.contract.messages import rfc3339
 from craftnet.providers.upstream.backend import TOKEN_VARIABLE
 
 OPTIONS = (
@@ -112,7 +112,7 @@ class Audience:
         self._selector = selectors.DefaultSelector()
         self.watchers: list[Watcher] = []
         players = [uuid4() for _ in self._sessions]
-        self._publish([_start(*each) for each in zip(self._sessions, players, strict=True)])
+        self._publish([start(*each) for each in zip(self._sessions, players, strict=True)])
         for session, player in zip(self._sessions, players, strict=True):
             token = sign_token(secret.encode(), player, [], 3600, time.time())
             for _ in range(watchers):
@@ -126,7 +126,7 @@ class Audience:
         octets = self._octets()
         cpu = self._core.cpu
         before = self.watchers[0].frames
-        self._publish([_pause_or_resume(session, number) for session in self._sessions])
+        self._publish([pause_or_resume(session, number) for session in self._sessions])
         self._read(before + 1)
         cpu = self._core.cpu - cpu  # before the bytes, for which an edge is asked a second later.
         return Cost(self._octets() - octets, cpu)
@@ -160,22 +160,6 @@ class Audience:
                 key.data.receive()
                 if key.data.frames >= frames:
                     missing.discard(key.data)
-
-
-def _start(session: UUID, player: UUID) -> bytes:
-    data = {"session_id": session, "recipe_id": session, "player_id": player, "estimated_duration_seconds": 3600}
-    return _event("crafting.session.start", data)
-
-
-def _pause_or_resume(session: UUID, number: int) -> bytes:
-    if number % 2:
-        return _event("crafting.session.resume", {"session_id": session})
-    return _event("crafting.session.pause", {"session_id": session, "pause_reason": "player_afk"})
-
-
-def _event(kind: str, data: dict[str, object]) -> bytes:
-    envelope = {"event_id": uuid4(), "event_type": kind, "timestamp": rfc3339(time.time()), "version": "1.0.0"}
-    return msgspec.json.encode({**envelope, "source": "bench", "data": data})
 
 
 @contextmanager

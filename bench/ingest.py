@@ -38,10 +38,18 @@ def envelope(event_type: str, data: dict[str, object]) -> bytes:
     return msgspec.json.encode({**event, "source": "bench", "data": data})
 
 
-def start(session: UUID) -> bytes:
-    """A session's start."""
-    data = {"session_id": session, "recipe_id": session, "player_id": session, "estimated_duration_seconds": 3600}
+def start(session: UUID, player: UUID | None = None) -> bytes:
+    """A session's start; without a player, of one with the session's id."""
+    player = player or session
+    data = {"session_id": session, "recipe_id": session, "player_id": player, "estimated_duration_seconds": 3600}
     return envelope("crafting.session.start", data)
+
+
+def pause_or_resume(session: UUID, number: int) -> bytes:
+    """A session's resumption in odd rounds, its pause in even ones."""
+    if number % 2:
+        return envelope("crafting.session.resume", {"session_id": session})
+    return envelope("crafting.session.pause", {"session_id": session, "pause_reason": "player_afk"})
 
 
 def progress(session: UUID) -> bytes:

@@ -31,11 +31,11 @@ from statistics import median
 from uuid import UUID, uuid4
 
 import msgspec
+from ingest import pause_or_resume, start
 from lab import room_for
 
 from craftnet.access.development import SECRET_VARIABLE, sign_token
 from craftnet.access.principal import PUBLISH
-from craftnet.contract.messages import rfc3339
 
 
 class Server:
@@ -49,7 +49,7 @@ class Server:
         self._token = sign_token(secret.encode(), None, [PUBLISH], 3600, time.time())
         self._publishers = [http.client.HTTPConnection("127.0.0.1", port) for _ in range(publishers)]
         players = [uuid4() for _ in range(watchers)]
-        for _ in self._posting([_start(*each) for each in zip(self._sessions, players, strict=True)]):
+        for _ in self._posting([start(*each) for each in zip(self._sessions, players, strict=True)]):
             pass
         for session, player in zip(self._sessions, players, strict=True):
             self._watch(port, session, player, sign_token(secret.encode(), player, [], 3600, time.time()))
@@ -57,7 +57,7 @@ class Server:
 
     def publishing(self, number: int) -> Iterator[None]:
         """Posts an event for every watcher; one step sends a batch, the next one reads its answer."""
-        return self._posting([_pause_or_resume(session, number) for session in self._sessions])
+        return self._posting([pause_or_resume(session, number) for session in self._sessions])
 
     def read(self) -> None:
         """Waits until every watcher has received its update."""
@@ -101,22 +101,6 @@ def play(servers: Sequence[Server], number: int) -> list[float]:
     for each in servers:
         each.read()
     return [_cpu(pid) - earlier for pid, earlier in zip(pids, before, strict=True)]
-
-
-def _start(session: UUID, player: UUID) -> bytes:
-    data = {"session_id": session, "recipe_id": session, "player_id": player, "estimated_duration_seconds": 3600}
-    return _event("crafting.session.start", data)
-
-
-def _pause_or_resume(session: UUID, number: int) -> bytes:
-    if number % 2:
-        return _event("crafting.session.resume", {"session_id": session})
-    return _event("crafting.session.pause", {"session_id": session, "pause_reason": "player_afk"})
-
-
-def _event(kind: str, data: dict[str, object]) -> bytes:
-    envelope = {"event_id": uuid4(), "event_type": kind, "timestamp": rfc3339(time.time()), "version": "1.0.0"}
-    return msgspec.json.encode({**envelope, "source": "bench", "data": data})
 
 
 def _cpu(pid: int) -> float:

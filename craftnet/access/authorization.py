@@ -287,7 +287,7 @@ def check_may_operate(principal: Principal) -> None:
 
 
 def check_may_relay(principal: Principal) -> None:
-    """Authorises following the state of everybody as an edge; raises as `check_may_administer` does."""
+    """Authorises an edge to follow the state of every player; raises as `check_may_administer` does."""
     _check_scope(principal.may_relay, RELAY)
 
 

@@ -62,7 +62,7 @@ class Principal(Struct, frozen=True, gc=False):
 
     @property
     def may_relay(self) -> bool:
-        """Whether it is an edge, which may follow the state of everybody."""
+        """Whether it is an edge, which may follow the state of every player."""
         return RELAY in self.scopes
 
     def succeeds(self, former: Principal) -> bool:

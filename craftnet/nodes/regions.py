@@ -303,7 +303,7 @@ class Regions(Service):
 
         Raises:
             BadRequest: the question was not made for this process with the cluster's key, or arrives again.
-            Refusal: this node takes nobody now.
+            Refusal: this node accepts no connections now.
         """
         number, own = int.from_bytes(question[:8], "big"), self._group.here
         try:

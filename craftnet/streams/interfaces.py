@@ -49,7 +49,7 @@ class IEventStream(Interface):
     """
 
     def start(receiver: IStreamReceiver) -> None:
-        """Connects, and goes on connecting; messages go to `receiver` from now on."""
+        """Connects, and reconnects after each loss; messages go to `receiver` from now on."""
 
     def pause() -> None:
         """Delivers nothing, soon; this node stays a member of its group."""

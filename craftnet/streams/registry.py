@@ -39,7 +39,7 @@ MAX_REPLAY = 30 * 86400.0
 """Seconds."""
 
 REPLAY = 3600.0
-"""Seconds that a reader who is new to a stream begins in the past: the longest craft takes an hour."""
+"""How far back a new reader of a stream begins, in seconds: the longest craft takes an hour."""
 
 REPLAY_HELP = (
     f"seconds; a group that is new to a stream begins with the messages of this time (default {REPLAY:g}; 0: with the"

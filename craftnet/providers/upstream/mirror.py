@@ -113,7 +113,7 @@ class Mirror(ABC):
         """Replaces the copy.
 
         Arguments:
-            first: nobody has received a state yet.
+            first: no listener has received a state yet.
             same: the previous versions mean the same in the core.
         """
 

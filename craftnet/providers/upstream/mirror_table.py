@@ -211,7 +211,7 @@ class MirrorTable:
         return requests
 
     def turn(self) -> None:
-        """Ends what nobody listens to, and what did not come back; asks again for what was refused."""
+        """Ends copies without listeners and those that the core did not restore; asks again for refused ones."""
         now = self._now()
         for name, mirror in tuple(self._mirrors.items()):
             if not mirror.listened and mirror.left + self._linger <= now:

@@ -1,8 +1,8 @@
 """What a node has read from a stream and not finished: in which order it is applied, and what waits. Pure.
 
-The start of a session and its progress come on different topics, whose order among each other nobody promises. An event
-whose session is not known waits for the start, and is applied right after it: by this node, or by another one that
-shares the state, which this node notices by trying again.
+The start of a session and its progress arrive on different topics, in no guaranteed order. An event whose session is
+unknown waits for the start and is applied right after it. Another node that shares the state may apply the start; this
+node notices when it tries again.
 """
 
 from __future__ import annotations

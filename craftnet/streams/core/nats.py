@@ -20,7 +20,7 @@ MAX_LINE = 65_536
 """Bytes of a control line; INFO is the longest."""
 
 MAX_PAYLOAD = 8 * 1_048_576
-"""Bytes of a payload with its headers; servers allow 1 MiB unless they are told otherwise."""
+"""Bytes of a payload with its headers; a server allows 1 MiB by default."""
 
 CRLF = b"\r\n"
 

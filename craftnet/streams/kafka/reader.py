@@ -328,7 +328,7 @@ class KafkaReader:
             self._log.warn("offsets were not committed to Kafka: {reason}", reason=error.str())
 
     def _failed(self, error: KafkaError) -> None:
-        """librdkafka reports a fault of its connections, and goes on trying."""
+        """librdkafka reports a fault of its connections; it keeps trying."""
         self._problem = error.str()
 
     def _measure(self, now: float) -> None:

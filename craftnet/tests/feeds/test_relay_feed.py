@@ -205,7 +205,7 @@ class Wire:
         self._calls.append((function, arguments))
 
     def carry(self, number: int = 1_000_000) -> None:
-        """Makes so many calls, as far as there are any."""
+        """Makes up to this number of the waiting calls."""
         while self._calls and number:
             function, arguments = self._calls.popleft()
             function(*arguments)
@@ -216,7 +216,7 @@ STEPS = st.lists(st.sampled_from(["shortage", "confirm", "pause", "wait", "core"
 
 
 class MovingTests(RelayTestCase):
-    """A watcher that goes on at the other server misses nothing and receives nothing twice."""
+    """A watcher that continues at the other server misses nothing and receives nothing twice."""
 
     def setUp(self) -> None:
         super().setUp()

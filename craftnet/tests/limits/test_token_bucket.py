@@ -88,7 +88,7 @@ class RateLimitTests(SynchronousTestCase):
             limit.check("a", NOW)
 
     def test_change(self) -> None:
-        """Another rate counts from the start; the same one goes on counting."""
+        """Another rate starts from a full bucket; the same rate keeps its level."""
         limit: RateLimit[str] = RateLimit(0.25, "Too many.")
         limit.check("a", NOW)
         limit.change(0.25)

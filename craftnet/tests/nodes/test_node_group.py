@@ -60,7 +60,7 @@ class GroupTests(SynchronousTestCase):
         return self.successResultOf(following)
 
     def sent(self, kind: str) -> list[str]:
-        """Who has sent a message of a kind since the last call."""
+        """The senders of messages of a kind since the last call."""
         carried, self.switch.carried = self.switch.carried, []
         return [sender for sender, _, message in carried if msgspec.msgpack.decode(message)[0] == kind]
 

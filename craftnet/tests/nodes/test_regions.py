@@ -224,7 +224,7 @@ class FaultTests(RegionsTestCase):
         self.assertIsNone(self.answered())  # it refuses at once …
         self.clock.pump([ANNOUNCE_INTERVAL] * 2)
         self.assertEqual((dict(self.here.regions.nodes), set(self.registry.entries)), ({}, {"here"}))
-        self.assertIsNone(self.answered())  # … and nobody asks it any more.
+        self.assertIsNone(self.answered())  # … and no node asks it again.
         self.assertEqual(self.here.counted, {"unavailable": 1, "unknown": 1})
 
     def test_a_stopped_node_disappears(self) -> None:

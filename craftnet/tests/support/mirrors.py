@@ -29,7 +29,7 @@ from craftnet.tests.support.samples import NOW, PLAYER, SESSION, event, start
 
 
 def session(version: int) -> SessionState:
-    """The state of a session after so many events."""
+    """The state of a session after this number of events."""
     state = advance_session(None, event(start()))
     for number in range(1, version):
         state = advance_session(state, event(progress(float(number)), NOW + number))
@@ -37,7 +37,7 @@ def session(version: int) -> SessionState:
 
 
 def change(version: int) -> MaterialsChange:
-    """The change that led to the materials' state after so many events."""
+    """The change that led to the materials' state after this number of events."""
     changed = advance_materials(MaterialsState(SESSION), event(start()))
     for number in range(1, version):
         changed = advance_materials(changed.state, event(quantity(100 - number), NOW + number))
@@ -45,7 +45,7 @@ def change(version: int) -> MaterialsChange:
 
 
 def queue(version: int) -> QueueChange:
-    """The change that led to a player's queue entries after so many events."""
+    """The change that led to a player's queue entries after this number of events."""
     changed = advance_queue(QueueState(PLAYER), event(queued(50)))
     for number in range(1, version):
         changed = advance_queue(changed.state, event(queued(50 - number), NOW + number))

@@ -172,7 +172,7 @@ class Ticket:
         )
 
     def exchange(self, secret: bytes) -> None:
-        """Replaces the secret, which nobody knows yet, by one that follows from an exchange of keys."""
+        """Replaces the secret, which was not sent yet, with one derived from an exchange of keys."""
         self._current.secret, self.exchanged = secret, True
 
     def _name(self, secret: bytes) -> bytes:

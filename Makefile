@@ -46,7 +46,7 @@ test-cpp-openssl:
 test-js: $(VENV)/installed clients/js/node_modules/.package-lock.json
 	cd clients/js && npm run check
 
-# The web pages in the package, built from clients/: they are committed, so that nobody needs Node.js to serve them.
+# The web pages in the package, built from clients/: they are committed, so that serving them needs no Node.js.
 PAGES := demo dashboard
 pages: $(PAGES:%=clients/%/node_modules/.package-lock.json)
 	for page in $(PAGES); do (cd clients/$$page && npm run --silent build) || exit 1; done

@@ -32,7 +32,7 @@ from craftnet.protocols.udp.client.connection import ACK_DELAY, ClientConnection
 from craftnet.protocols.udp.client.received_state import ProgressChanged
 from craftnet.protocols.udp.core.keys import SessionToken
 
-SECRET = "only for this measurement, of no value to anybody"
+SECRET = "only for this measurement, worthless elsewhere"
 PLAYER = UUID(int=1)
 BATCH = 500
 """Events in one request."""

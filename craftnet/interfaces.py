@@ -155,8 +155,8 @@ class IQueueSource(_IEventApplier):
         """A Deferred of the player's `craftnet.crafting.state.QueueState`; an empty one of version 0 for an unknown
         player.
 
-        The version grows as long as anybody can remember an earlier one: a source that evicts a player continues with
-        a version that the player has not had.
+        Versions grow as long as any client can have an earlier one: a source that evicts a player continues with a
+        version that the player has not had.
         """
 
     def find(session_id: UUID) -> Deferred[QueueEntry | None]:
@@ -191,7 +191,7 @@ class IRelayedSource(ISharedSource):
 
 
 class IRecallingSource(Interface):
-    """Additional interface of a source of materials or queues that remembers changes from before anybody watched."""
+    """Additional interface of a source of materials or queues that remembers changes from before the first watcher."""
 
     def recall(key: UUID, version: int) -> Deferred[Sequence[Any]]:
         """The changes after a version.

@@ -1,7 +1,7 @@
-"""The relay feed: gives edges the states that they ask for, and every change of those (`craftnet.relay.messages`).
+"""The relay feed: sends edges the states that they request, and every later change (`craftnet.relay.messages`).
 
-An edge is one subscriber, whatever number of watchers it has. Where the sources do not remember changes themselves, it
-also joins the feeds of what it watches, so that this node has the recent changes of a watcher that comes from the edge.
+An edge is one subscriber, whatever its number of watchers. If the sources do not remember changes themselves, the edge
+also joins the feeds of what it watches, so that this node has the recent changes for watchers that come from the edge.
 """
 
 from __future__ import annotations
@@ -52,10 +52,10 @@ from craftnet.relay.messages import (
 )
 
 MAX_FOLLOWED = 200_000
-"""What one edge may watch at a time."""
+"""Maximum number of subjects that one edge may watch."""
 
 REVOCATIONS_IN_MESSAGE = 500
-"""Revocations that one message has."""
+"""Maximum number of revocations per message."""
 
 _log = Logger()
 
@@ -65,10 +65,10 @@ class RelayFeeds:
 
     Arguments:
         hub: keeps the recent changes of what edges watch.
-        tolerance: how wrong an edge's copy of a progress may be: a small part of what watchers tolerate.
+        tolerance: permitted error of an edge's copy of a progress: a small part of what watchers tolerate.
 
     Attributes:
-        revocations: knows the revocations in force; None where tokens cannot be revoked.
+        revocations: the revocations in force; None if tokens cannot be revoked.
     """
 
     def __init__(self, hub: Hub, sources: Sources, clock: IClock, tolerance: Tolerance) -> None:
@@ -137,7 +137,7 @@ class _Edge:
         if epoch != self._epoch:
             self._epoch = epoch
             self.subscriber.deliver(relay_update(EpochChanged(epoch)))
-        if self._open:  # a delivery may end it.
+        if self._open:  # sending the epoch may have closed it.
             self.subscriber.deliver(relay_update(message))
 
     def receive(self, payload: bytes) -> None:
@@ -222,7 +222,7 @@ class _Edge:
 
 
 def _in_parts(revocations: Sequence[Revocation]) -> Iterator[Revoked]:
-    """All revocations in messages of bounded length; the last one says that it is."""
+    """All revocations in messages of bounded length; the last message is marked as complete."""
     for start in range(0, max(1, len(revocations)), REVOCATIONS_IN_MESSAGE):
         end = start + REVOCATIONS_IN_MESSAGE
         yield Revoked(tuple(revocations[start:end]), complete=end >= len(revocations))

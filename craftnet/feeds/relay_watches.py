@@ -1,7 +1,7 @@
-"""What an edge watches in its core: each thing listens to the sources and says which messages the edge gets.
+"""The subjects that an edge watches in its core: each listens to the sources and sends the edge its messages.
 
-Where the sources do not remember changes themselves, it also joins the feed of what it watches, so that this node has
-the recent changes for a watcher that comes from the edge.
+If the sources do not remember changes themselves, a subject also joins its feed, so that this node has the recent
+changes for watchers that come from the edge.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from craftnet.relay.messages import (
 
 
 class WatchingEdge(Protocol):
-    """The edge, as what it watches sees it."""
+    """The edge, as its watches see it."""
 
     sources: Sources
     hub: Hub
@@ -57,7 +57,7 @@ class WatchingEdge(Protocol):
 
 
 class RelayWatch(ABC):
-    """One thing that an edge watches."""
+    """One subject that an edge watches."""
 
     def __init__(self, edge: WatchingEdge, key: UUID) -> None:
         self._edge = edge
@@ -67,10 +67,10 @@ class RelayWatch(ABC):
         self._closed = False
 
     async def open(self) -> None:
-        """Listens, and sends the present state."""
+        """Listens, and sends the current state."""
         answer = await self.read()
         if self._closed:
-            self.unlisten()  # parts of `read` may have run after `close`.
+            self.unlisten()  # `close` may have been called while `read` was running.
             return
         self._answered = True
         self._edge.send(answer)
@@ -81,18 +81,18 @@ class RelayWatch(ABC):
         self.unlisten()
 
     def send_withheld(self) -> None:  # noqa: B027 - most things withhold nothing.
-        """Sends what the edge does not need as long as no watcher comes."""
+        """Sends states that the edge needs only once a watcher comes."""
 
     @abstractmethod
     async def read(self) -> Followed:
-        """Listens to the sources, and returns the present state."""
+        """Listens to the sources, and returns the current state."""
 
     @abstractmethod
     def unlisten(self) -> None:
         """Stops listening. May be called twice."""
 
     def _member(self) -> Member:
-        """What joins a feed only to keep it open."""
+        """A member that joins a feed only to keep it open."""
         return Member(lambda update: None, lambda code: None, self._edge.subscriber)
 
 
@@ -100,14 +100,14 @@ class RelayWatch(ABC):
 class SessionRelayWatch(RelayWatch):
     """A session and its materials.
 
-    A progress that only confirms what the edge extrapolates is withheld. Its version is not lost to the positions of
-    watchers: the edge gets it before it answers a watcher that comes (`CatchUp`).
+    A progress that only confirms the edge's extrapolation is withheld. The positions of watchers still contain its
+    version: the edge receives it before it answers a new watcher (`CatchUp`).
     """
 
     def __init__(self, edge: WatchingEdge, key: UUID) -> None:
         super().__init__(edge, key)
         self._state: SessionState | None = None
-        self._sent: SessionState | None = None  # what the edge has.
+        self._sent: SessionState | None = None  # the state that the edge has.
         self._changed = False
         self._joined: Member | None = None
 
@@ -117,7 +117,7 @@ class SessionRelayWatch(RelayWatch):
         if not self._changed:
             self._state = state
         await self._keep_history()
-        materials = await self._sources.materials.watch(self._key, self)  # last: a change after it is sent.
+        materials = await self._sources.materials.watch(self._key, self)  # last, so that any later change is sent.
         self._sent = self._state
         return Followed(Subject.SESSION, self._key, session=bare(self._state), materials=bare(materials))
 
@@ -205,7 +205,7 @@ class PlayerRelayWatch(RelayWatch):
 
     def __init__(self, edge: WatchingEdge, key: UUID) -> None:
         super().__init__(edge, key)
-        self._started: list[UUID] = []  # until the answer.
+        self._started: list[UUID] = []  # sessions that started before the answer.
 
     async def read(self) -> Followed:
         """As in `RelayWatch`."""

@@ -131,7 +131,7 @@ def _configured(text: str) -> _Site:
         except idna.IDNAError as error:
             raise ConfigurationError(f"--origin {text}: {host} is not a host name: {error}") from None
     if wildcard and "." not in host and host != "localhost":
-        raise ConfigurationError(f"--origin {text}: this matches sites of anybody; name one, https://*.game.example")
+        raise ConfigurationError(f"--origin {text}: this matches sites of any owner; name one, https://*.game.example")
     return site._replace(host=wildcard + host)
 
 

@@ -1,1 +1,1 @@
-"""What nodes ask each other, and the regions that they are in."""
+"""Questions that nodes ask each other, and the regions of nodes."""

@@ -1,7 +1,7 @@
-"""The key that the nodes of a cluster share, for messages that carry secrets through their common store. Pure.
+"""The key shared by the nodes of a cluster, which protects secrets sent through their common store. Pure.
 
-AES-256-GCM (NIST SP 800-38D) under a key of its own for each message, derived with HKDF-SHA256 (RFC 5869) from the
-shared key and a random salt. The context of a message is authenticated with it, so that it means nothing anywhere else.
+AES-256-GCM (NIST SP 800-38D) under a separate key for each message, derived with HKDF-SHA256 (RFC 5869) from the shared
+key and a random salt. A message's context is authenticated with it, so that it is invalid in any other context.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from craftnet.errors import ConfigurationError
 
 CLUSTER_KEY_VARIABLE = "CRAFTNET_CLUSTER_KEY"
-"""The environment variable with the key."""
+"""The environment variable that contains the key."""
 
 MINIMUM_KEY = 32
-"""Bytes of the shortest accepted key."""
+"""Minimum length of the key in bytes."""
 
 _SALT_SIZE = 32
 _NONCE = bytes(12)  # each message has a key of its own.
@@ -29,15 +29,15 @@ _LABEL = b"craftnet cluster 1"
 
 
 class ForeignMessage(Exception):
-    """A message that was not sealed with this key for this context."""
+    """A message was not sealed with this key for this context."""
 
 
 class ClusterKey:
     """Seals and opens messages.
 
     Arguments:
-        secret: at least `MINIMUM_KEY` random bytes, the same at every node.
-        random: returns that many random bytes.
+        secret: at least `MINIMUM_KEY` random bytes, the same on every node.
+        random: returns the requested number of random bytes.
     """
 
     def __init__(self, secret: bytes, random: Callable[[int], bytes] = os.urandom) -> None:
@@ -47,15 +47,15 @@ class ClusterKey:
     __repr__ = object.__repr__
 
     def seal(self, content: bytes, *context: str | int | bytes) -> bytes:
-        """The content, encrypted and authenticated with its context."""
+        """The content, encrypted and authenticated together with its context."""
         salt = self._random(_SALT_SIZE)
         return salt + self._cipher(salt).encrypt(_NONCE, content, msgspec.msgpack.encode(context))
 
     def open(self, sealed: bytes, *context: str | int | bytes) -> bytes:
-        """The content that was sealed with this context.
+        """The content of a message that was sealed with this context.
 
         Raises:
-            ForeignMessage: it was sealed with another key or another context, or was changed.
+            ForeignMessage: it was sealed with another key or context, or was changed.
         """
         salt, ciphertext = sealed[:_SALT_SIZE], sealed[_SALT_SIZE:]
         try:

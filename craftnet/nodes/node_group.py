@@ -1,9 +1,9 @@
 """Asks every node of a cluster and collects the answers. A single server answers its own questions.
 
-Nodes say that they are there every few seconds, so that a question need not wait for those that are gone.
+Nodes announce themselves every few seconds, so that a question does not wait for nodes that are gone.
 
-A node that follows an answer asks once in a few seconds; in between, the others send it each answer that differs from
-the one before. Nothing is computed or sent for a node that has stopped asking.
+A node that follows an answer repeats its question every few seconds. In between, the other nodes send each answer that
+differs from the previous one. Once a node stops asking, the others compute and send nothing for it.
 """
 
 from __future__ import annotations
@@ -28,22 +28,22 @@ Asked = TypeVar("Asked")
 Answered = TypeVar("Answered")
 
 ANSWER_TIMEOUT = 1.0
-"""Seconds within which other nodes must answer."""
+"""Seconds that other nodes have to answer."""
 
 SIGN_INTERVAL = 2.0
-"""Seconds between two signs of life."""
+"""Seconds between two announcements."""
 
 SILENCE = 7.0
-"""Seconds without a sign of life after which a node counts as gone."""
+"""Seconds without an announcement after which a node counts as gone."""
 
 PUBLISH_INTERVAL = 1.0
-"""Seconds between two checks whether an answer that others follow has changed."""
+"""Seconds between checks whether a followed answer has changed."""
 
 RENEWAL = 4.0
-"""Seconds after which a node asks again for an answer that it follows. This mends what a lost message left behind."""
+"""Seconds after which a node repeats a question whose answer it follows, in case a message was lost."""
 
 LEASE = 10.0
-"""Seconds for which a node sends new answers after it was asked."""
+"""Seconds for which a node sends changed answers after a question."""
 
 _encoder = msgspec.msgpack.Encoder()
 _raw = msgspec.msgpack.Decoder(Raw)
@@ -64,7 +64,7 @@ class Question(Generic[Asked, Answered]):
 
 
 class _Sign(Struct, frozen=True, tag="sign", array_like=True):
-    """A sign of life of a node."""
+    """An announcement of a node."""
 
 
 class _Ask(Struct, frozen=True, tag="ask", array_like=True):
@@ -98,7 +98,7 @@ _Key = tuple[str, bytes]
 
 
 class _Published(Struct):
-    """An answer that others follow.
+    """An answer that other nodes follow.
 
     Attributes:
         leases: the time until which each node follows it.
@@ -131,11 +131,11 @@ _text = msgspec.msgpack.Decoder(str)
 
 
 class NodeGroup(Service):
-    """All nodes, from the view of one of them.
+    """All nodes of a cluster, as one of them sees it.
 
     Arguments:
-        name: of this node.
-        bus: carries messages between nodes; None if there are no others.
+        name: the name of this node.
+        bus: carries messages between nodes; None for a single server.
 
     Attributes:
         here: the name of this node.
@@ -181,11 +181,11 @@ class NodeGroup(Service):
         return sorted(self._seen)
 
     def handle(self, question: Question[Any, Any], handler: Callable[[str, Any], Any]) -> None:
-        """Answers a question with `handler`, at once or later; it is called with the name of the node that asks."""
+        """Answers a question with `handler`, whose arguments are the asking node's name and the question's argument."""
         self._handlers[question.name] = question, handler
 
     async def ask_all(self, question: Question[Asked, Answered], argument: Asked) -> dict[str, Answered]:
-        """The answers of all nodes that answer in time, including this node's own, by name.
+        """The answers of all nodes that answer in time, by name, including this node's own.
 
         Raises:
             Refusal: this node refuses.
@@ -195,10 +195,10 @@ class NodeGroup(Service):
     async def follow_all(
         self, question: Question[Asked, Answered], argument: Asked, max_age: float = RENEWAL
     ) -> dict[str, Answered]:
-        """Like `ask_all`, for repeated use: the other nodes send their answers when these change.
+        """Like `ask_all`, for repeated use: the other nodes send their answers when they change.
 
         Arguments:
-            max_age: seconds after which the group asks again for an answer that has not changed.
+            max_age: seconds after which the group repeats the question to a node whose answer has not changed.
         """
 
         def follow(node: str, question: Question[Asked, Answered], argument: Asked) -> Deferred[Answered]:
@@ -234,7 +234,7 @@ class NodeGroup(Service):
         return await self._ask(node, question, argument)
 
     async def follow(self, node: str, question: Question[Asked, Answered], argument: Asked) -> Answered:
-        """Like `ask`, for repeated use: the node sends its answer when this changes."""
+        """Like `ask`, for repeated use: the node sends its answer when it changes."""
         if node == self.here:
             return await self._own(question, argument)
         self._check_known(node)
@@ -328,10 +328,10 @@ class NodeGroup(Service):
         try:
             message = _decoder.decode(octets)
         except msgspec.DecodeError:
-            return  # of a node of another version.
+            return  # from a node of another version.
         match message:
             case _Sign() if new and self._bus is not None:
-                self._bus.send(node, octets)  # it need not wait for our next one.
+                self._bus.send(node, octets)  # saves the new node the wait for the next announcement.
             case _Answer(number=number):
                 asked, answered = self._asked.get(number, ("", None))
                 if answered is not None and asked == node and not answered.called:
@@ -359,7 +359,7 @@ class NodeGroup(Service):
                 self._publishing.start(PUBLISH_INTERVAL, now=False)
 
     async def _answer_to(self, node: str, question: str, argument: bytes) -> tuple[int, bytes] | None:
-        """A status and an answer; None for a question that only a node of another version knows."""
+        """The status and the answer; None for a question that this version does not know."""
         asked, handler = self._handlers.get(question, (None, None))
         if asked is None or handler is None:
             return None
@@ -371,10 +371,10 @@ class NodeGroup(Service):
 
 
 def _read(question: Question[Asked, Answered], answer: _Answer | _Followed) -> Answered:
-    """The answer that a node gave.
+    """The answer of a node.
 
     Raises:
-        Refusal: it refused.
+        Refusal: the node refused.
     """
     if answer.status != 200:
         raise _refusal(answer.status, _text.decode(answer.answer))

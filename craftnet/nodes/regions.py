@@ -1,8 +1,8 @@
-"""The regions of a cluster's nodes, and UDP connections that a node prepares at one of another region.
+"""The regions of a cluster's nodes, and UDP connections that a node prepares on a node of another region.
 
-A node that is ready says every second, in the registry that all nodes share, which region it is in. A node that gets a
-request for a connection in another region asks a node there to prepare it, and passes the answer on. The answer has the
-session token, so both are sealed with the cluster's key, for one recipient and one question.
+Every second, each ready node announces its region in the registry that all nodes share. A node that receives a request
+for a connection in another region asks a node there to prepare it, and passes the answer on. The answer contains the
+session token, so question and answer are sealed with the cluster's key, for one recipient and one question.
 """
 
 from __future__ import annotations
@@ -29,28 +29,28 @@ from craftnet.nodes.node_group import NodeGroup, Question
 from craftnet.providers.inspection import INodeRegistry
 
 ANNOUNCE_INTERVAL = 1.0
-"""Seconds between two entries of a node in the registry."""
+"""Seconds between announcements in the registry."""
 
 REGISTRY_TIMEOUT = 5.0
-"""Seconds without an answer of the registry after which no other node counts as known."""
+"""Seconds without an answer of the registry after which this node forgets all others."""
 
 SUSPENSION = 5.0
 """Seconds for which a node that did not prepare a connection is not asked again."""
 
 MAX_ATTEMPTS = 2
-"""Nodes that are asked for one connection, one after the other."""
+"""Maximum number of nodes asked for one connection, one after the other."""
 
 PREPARE: Question[bytes, bytes] = Question("prepare a connection", bytes, bytes)
-"""The argument and the answer are sealed."""
+"""Argument and answer are sealed."""
 
 
 class RegionEntry(Struct, frozen=True, array_like=True):
-    """What a node says of itself.
+    """A node's entry in the registry.
 
     Attributes:
         region: the name of its region.
         endpoint: "host:port" of its UDP.
-        instance: random bytes that its process has made at its start.
+        instance: random bytes, drawn when its process started.
     """
 
     region: str
@@ -59,7 +59,7 @@ class RegionEntry(Struct, frozen=True, array_like=True):
 
 
 class ConnectionWanted(Struct, frozen=True, array_like=True):
-    """A connection that a player may have.
+    """A connection that a player is allowed to have.
 
     Attributes:
         player_id: the owner of the session.
@@ -76,8 +76,8 @@ class _Asked(Struct, frozen=True, array_like=True):
     """A question to another node.
 
     Attributes:
-        lifetime: seconds until the bearer token expires. Clocks of nodes may differ.
-        joins: whether nothing is wanted but the connection that the request names.
+        lifetime: seconds until the bearer token expires; a duration, since the clocks of nodes differ.
+        joins: whether only the connection that the request names will do.
     """
 
     wanted: ConnectionWanted
@@ -137,16 +137,16 @@ class LocalConnections(Protocol):
 
 
 class Regions(Service):
-    """This node's knowledge of regions, and its share in them.
+    """The regions of the other nodes, and this node's part in them.
 
     Arguments:
         region: the region of this node.
-        endpoint: "host:port" of this node's UDP; None where it has none, and prepares nothing.
-        here: prepares connections at this node; None without UDP.
-        admit: raises a Refusal while this node must not admit a bearer.
-        is_ready: whether others may send players here.
+        endpoint: "host:port" of this node's UDP; None without UDP.
+        here: prepares connections on this node; None without UDP.
+        admit: raises a Refusal if this node must not admit a bearer.
+        is_ready: whether other nodes may send players here.
         count: called with the outcome of each request that prefers a region.
-        instance: random bytes, others at each start.
+        instance: random bytes, drawn at each start.
     """
 
     _log = Logger()
@@ -185,37 +185,37 @@ class Regions(Service):
         self._heard_at = clock.seconds()
         self._suspended: dict[str, float] = {}
         self._number = 0
-        self._newest: dict[str, int] = {}  # the numbers of the newest questions, by the node that asked.
+        self._newest: dict[str, int] = {}  # the highest number of a question from each node.
         self._turns = LoopingCall(self._turn)
         self._turns.clock = clock
         group.handle(PREPARE, self._prepare)
 
     @property
     def nodes(self) -> Mapping[str, RegionEntry]:
-        """The other nodes that take players, by name."""
+        """The other nodes that accept players, by name."""
         return self._nodes
 
     def startService(self) -> None:
-        """Begins to be known, and to know the others."""
+        """Begins to announce this node, and to read the others' entries."""
         super().startService()
         self._turns.start(ANNOUNCE_INTERVAL)
 
     def stopService(self) -> None:
-        """Is not known any more. The entry expires by itself when the registry is unreachable."""
+        """Removes this node's entry, which expires by itself if the registry is unreachable."""
         super().stopService()
         self._turns.stop()
         self._registry.announce(self._group.here, None).addErrback(lambda failure: failure.trap(Unavailable) and None)
 
     async def connect(self, wanted: ConnectionWanted) -> UdpConnectResponse | None:
-        """Prepares a connection at a node of the region that the request prefers.
+        """Prepares a connection on a node of the region that the request prefers.
 
         Returns:
-            None when this node must prepare it: it has the connection that the request names, it is in that region,
-            no node is known there, or none of them answers.
+            None if this node must prepare it: it has the connection that the request names, it is in that region, no
+            node of that region is known, or none of them answers.
 
         Raises:
             BadRequest: the request is invalid.
-            TooManyRequests: the node there has too many connections of this player.
+            TooManyRequests: the player has too many connections on the node there.
         """
         region, now = wanted.request.preferred_region, self._clock.seconds()
         if region is None:
@@ -233,7 +233,7 @@ class Regions(Service):
         return response
 
     def _candidates(self, region: str, player_id: UUID) -> list[str]:
-        """The nodes of a region. The same one is first for a player as long as it is there (rendezvous hashing)."""
+        """The nodes of a region, in an order that is stable for each player (rendezvous hashing)."""
         now = self._clock.seconds()
         self._suspended = {node: until for node, until in self._suspended.items() if until > now}
         nodes = (node for node, entry in self._nodes.items() if entry.region == region and node not in self._suspended)
@@ -241,7 +241,7 @@ class Regions(Service):
 
     async def _named(self, nodes: list[str], wanted: ConnectionWanted) -> UdpConnectResponse | None:
         """The answer of the node that has the connection that the request names."""
-        if wanted.request.session_token is None or len(nodes) == 1:  # a single node joins it anyway.
+        if wanted.request.session_token is None or len(nodes) == 1:  # a single node is asked in any case.
             return None
         asking = [Deferred.fromCoroutine(self._ask(node, wanted, joins=True)) for node in nodes]
         answers: list[Any] = await DeferredList(asking, consumeErrors=True)
@@ -261,16 +261,16 @@ class Regions(Service):
         return None
 
     async def _ask(self, node: str, wanted: ConnectionWanted, *, joins: bool) -> UdpConnectResponse | None:
-        """The answer of one node; None when it gives none.
+        """The answer of one node; None if it gives none.
 
         Raises:
-            BadRequest: it finds the request invalid.
-            TooManyRequests: it has too many connections of this player.
+            BadRequest: the node finds the request invalid.
+            TooManyRequests: the player has too many connections there.
         """
         entry = self._nodes.get(node)
-        if entry is None:  # it went away meanwhile.
+        if entry is None:  # removed while another node was asked.
             return None
-        # Unix microseconds, so that the numbers of a restarted node are higher than before.
+        # Unix microseconds, so that the numbers of a restarted node are higher than its earlier ones.
         self._number = number = max(self._number + 1, int(self._clock.wall() * 1_000_000))
         lifetime = wanted.bearer.expires - self._clock.seconds()
         content = _encoder.encode(_Asked(wanted, lifetime, joins))
@@ -302,7 +302,7 @@ class Regions(Service):
         """Answers another node's question.
 
         Raises:
-            BadRequest: the question was not made for this process with the cluster's key, or arrives again.
+            BadRequest: the question was not sealed for this process with the cluster's key, or was repeated.
             Refusal: this node accepts no connections now.
         """
         number, own = int.from_bytes(question[:8], "big"), self._group.here
@@ -337,15 +337,15 @@ class Regions(Service):
 
     def _turn(self) -> Deferred[None]:
         turn = Deferred.fromCoroutine(self._exchange())
-        # An error here is a bug; the next turn must come all the same.
+        # An error here is a fault of the code, which must not prevent the next turn.
         return turn.addErrback(lambda failure: self._log.failure("the nodes of other regions were not read", failure))
 
     async def _exchange(self) -> None:
-        """Says that this node is there while it is ready, and reads which others are."""
+        """Announces this node while it is ready, and reads the others' entries."""
         own = self._own if self._is_ready() else None
         try:
             entries = await self._registry.announce(self._group.here, own)
-        except Unavailable:  # health checks show it.
+        except Unavailable:  # health checks report it.
             if self._clock.seconds() - self._heard_at > REGISTRY_TIMEOUT:
                 self._nodes = {}
             return
@@ -361,7 +361,7 @@ class Regions(Service):
         self._report(known, frozenset(foreign))
 
     def _report(self, known: dict[str, RegionEntry], foreign: frozenset[str]) -> None:
-        """Takes over what was read, and logs what is new."""
+        """Replaces the known nodes, and logs the differences."""
         for node, entry in known.items():
             if entry != self._nodes.get(node):
                 self._log.info(

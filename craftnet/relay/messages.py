@@ -1,8 +1,8 @@
-"""The relay feed, `/ws/relay`, by which an edge follows the state of its core: the messages of both ends. Pure.
+"""The messages of the relay feed, `/ws/relay`, by which an edge follows the state of its core. Pure.
 
-An edge sends lists of requests as JSON. The core answers with one message a frame. Both are arrays that begin with
-their type, since the names of fields would take half of the bytes. Both ends run the same version of
-this protocol (`PROTOCOL`); it is not part of the contract with players. Times are on the core's steady clock.
+An edge sends lists of requests as JSON. The core answers with one message per frame. Requests and messages are arrays
+that begin with their type, since field names would take half of the bytes. Both ends run the same version of this
+protocol (`PROTOCOL`); it is not part of the contract with players. Times are on the core's steady clock.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from craftnet.crafting.updates import Update
 Stated = TypeVar("Stated")
 
 PROTOCOL = 1
-"""The version of these messages. An edge refuses a core that names another one."""
+"""The version of these messages. An edge refuses a core of another version."""
 
 MAX_REQUESTS = 64
-"""Requests in one frame, which is then far shorter than the core's limit for a client's message."""
+"""Maximum number of requests per frame, which keeps a frame far below the core's limit for client messages."""
 
 
 class Subject(StrEnum):
@@ -46,14 +46,14 @@ class Subject(StrEnum):
 
 
 class Follow(Struct, frozen=True, array_like=True, tag="follow"):
-    """Asks for a state and for its changes from then on. Sent again, it asks for the state again."""
+    """Asks for a state and for its later changes. A repeated request asks for the state again."""
 
     subject: Subject
     key: UUID
 
 
 class Unfollow(Struct, frozen=True, array_like=True, tag="unfollow"):
-    """Ends a watch."""
+    """Ends following a subject."""
 
     subject: Subject
     key: UUID
@@ -67,7 +67,7 @@ class Find(Struct, frozen=True, array_like=True, tag="find"):
 
 
 class CatchUp(Struct, frozen=True, array_like=True, tag="catch_up"):
-    """Asks for an answer once the core has sent every change that any of its subscribers may have received."""
+    """Asks for an answer once the core has sent every change that its own subscribers may have received."""
 
     id: int
     subject: Subject
@@ -75,7 +75,7 @@ class CatchUp(Struct, frozen=True, array_like=True, tag="catch_up"):
 
 
 class Recall(Struct, frozen=True, array_like=True, tag="recall"):
-    """Asks for the changes after a version: of a session's materials, or of a player's queue entries."""
+    """Asks for the changes after a version, of a session's materials or of a player's queue entries."""
 
     id: int
     subject: Subject
@@ -84,7 +84,7 @@ class Recall(Struct, frozen=True, array_like=True, tag="recall"):
 
 
 class ReadClock(Struct, frozen=True, array_like=True, tag="clock"):
-    """Asks what the core's clock shows; `asked` is the edge's own time and comes back unchanged."""
+    """Asks for the time on the core's clock. `asked` is the edge's time, returned unchanged."""
 
     asked: float
 
@@ -95,20 +95,20 @@ Request = Follow | Unfollow | Find | CatchUp | Recall | ReadClock
 
 
 class RelayHello(Struct, frozen=True, array_like=True, tag="hello"):
-    """The first message. `epoch` is that of the core's positions."""
+    """The first message. `epoch` is the epoch of the core's positions."""
 
     protocol: int
     epoch: str
 
 
 class EpochChanged(Struct, frozen=True, array_like=True, tag="epoch"):
-    """The versions that follow belong to another epoch."""
+    """Later versions belong to another epoch."""
 
     epoch: str
 
 
 class ClockShown(Struct, frozen=True, array_like=True, tag="clock"):
-    """The answer to `ReadClock`. `stalled` says why the core itself receives no changes now, or is empty."""
+    """The answer to `ReadClock`. `stalled` says why the core itself receives no changes now; otherwise empty."""
 
     asked: float
     shown: float
@@ -116,7 +116,7 @@ class ClockShown(Struct, frozen=True, array_like=True, tag="clock"):
 
 
 class Followed(Struct, frozen=True, array_like=True, tag="followed"):
-    """The answer to `Follow`: the present state. Only the fields of the subject are set."""
+    """The answer to `Follow`: the current state. Only the fields of the subject are set."""
 
     subject: Subject
     key: UUID
@@ -127,7 +127,7 @@ class Followed(Struct, frozen=True, array_like=True, tag="followed"):
 
 
 class FollowRefused(Struct, frozen=True, array_like=True, tag="follow_refused"):
-    """There is nothing to watch, or it cannot be watched now. `status` is the HTTP status of such a refusal."""
+    """The subject does not exist, or cannot be followed now. `status` is the HTTP status of such a refusal."""
 
     subject: Subject
     key: UUID
@@ -136,14 +136,14 @@ class FollowRefused(Struct, frozen=True, array_like=True, tag="follow_refused"):
 
 
 class RelayedSession(Struct, frozen=True, array_like=True, tag="session"):
-    """A session that has started; None: it ended and was removed."""
+    """The full state of a session, or None after it ended and was removed."""
 
     session_id: UUID
     state: SessionState | None = None
 
 
 class RelayedProgress(Struct, frozen=True, array_like=True, tag="progress"):
-    """A session's new state, without what never changes: its fields are those of `Progress` and `SessionState`."""
+    """A session's new state without its constant fields; the fields are those of `Progress` and `SessionState`."""
 
     session_id: UUID
     version: int
@@ -159,7 +159,7 @@ class RelayedProgress(Struct, frozen=True, array_like=True, tag="progress"):
 
     @classmethod
     def of(cls, state: SessionState) -> RelayedProgress:
-        """The message for a state. Percents and seconds keep six decimals."""
+        """The message for a state. Percentages and seconds keep six decimals."""
         progress, remaining = state.progress, state.progress.remaining
         return cls(
             state.session_id,
@@ -176,7 +176,7 @@ class RelayedProgress(Struct, frozen=True, array_like=True, tag="progress"):
         )
 
     def after(self, state: SessionState, ahead: float) -> SessionState:
-        """The new state, which follows `state`, on a clock behind which the core's is `ahead` seconds."""
+        """The state that follows `state`, on a clock that is `ahead` seconds behind the core's."""
         progress = Progress(
             self.status,
             self.percent,
@@ -203,13 +203,13 @@ class RelayedQueue(Struct, frozen=True, array_like=True, tag="queue"):
 
 
 class RelayedReset(Struct, frozen=True, array_like=True, tag="queue_reset"):
-    """A player's queue entries, unchanged, with a version that replaces the previous ones."""
+    """A player's queue entries, unchanged, under a version that replaces the previous ones."""
 
     state: QueueState
 
 
 class SessionStarted(Struct, frozen=True, array_like=True, tag="started"):
-    """A session of a watched player has started."""
+    """A session of a followed player has started."""
 
     player_id: UUID
     session_id: UUID
@@ -233,7 +233,7 @@ class Refused(Struct, frozen=True, array_like=True, tag="refused"):
 
 
 class Revoked(Struct, frozen=True, array_like=True, tag="revoked"):
-    """Revocations in force. `complete`: the edge knows all of them now."""
+    """Revocations in force. `complete`: the edge now has all of them."""
 
     revocations: tuple[Revocation, ...]
     complete: bool
@@ -257,14 +257,14 @@ RelayMessage = (
 )
 
 read_requests = msgspec.json.Decoder(list[Request]).decode
-"""The requests of a frame; raises one of `craftnet.contract.messages.MALFORMED`."""
+"""Decodes a frame of requests; raises one of `craftnet.contract.messages.MALFORMED`."""
 
 read_message: msgspec.json.Decoder[RelayMessage] = msgspec.json.Decoder(RelayMessage)
-"""Reads a message of the core."""
+"""Decodes a message of the core."""
 
 
 def bare(value: Stated) -> Stated:
-    """A state, change or entry without the stamps by which a source judges the order of events, which edges do not."""
+    """Removes the stamps of a state, change or entry. Sources order events by them; edges do not."""
     match value:
         case MaterialsChange() | QueueChange():
             value = replace(value, state=bare(value.state))
@@ -278,10 +278,10 @@ def bare(value: Stated) -> Stated:
 
 
 class RelayUpdate(Update, eq=False, gc=False, kw_only=True):
-    """A message as an `Update`, so that a connection delivers it.
+    """A message as an `Update`, which a connection can deliver.
 
     Attributes:
-        key: the session whose newer state replaces this one while the edge does not read.
+        key: the session whose newer state replaces this one while the edge is not reading.
     """
 
     key: Hashable = None
@@ -293,7 +293,7 @@ class RelayUpdate(Update, eq=False, gc=False, kw_only=True):
 
 
 def relay_update(message: RelayMessage) -> RelayUpdate:
-    """The update that carries a message. Only the progress of a session may be replaced by a newer one."""
+    """The update that carries a message. Only a session's progress may be replaced by a newer one."""
     accepted, key = None, None
     match message:
         case RelayedProgress():

@@ -181,7 +181,7 @@ class Links(Service):
         self._handlers[operation.name] = operation, handler
 
     def on_connected(self, function: Callable[[int], Coroutine[Any, Any, None]]) -> None:
-        """Calls `function` with the number of each connected worker, before anybody else calls that worker."""
+        """Calls `function` with the number of each connected worker, before any other call to that worker."""
         self._connected.append(function)
 
     def on_lost(self, function: Callable[[int], None]) -> None:

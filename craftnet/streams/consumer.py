@@ -1,4 +1,4 @@
-"""Reads the authority's events from a message bus, applies them, and acknowledges those that are kept."""
+"""Reads the authority's events from a message bus, applies them, and acknowledges those that a back end has kept."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from craftnet.streams.core.messages import DeadLetter, StreamMessage
 from craftnet.streams.interfaces import IEventStream, IStreamReceiver
 
 RETRY_DELAY = 0.5
-"""Seconds until events that a back end could not take are applied again."""
+"""Seconds between attempts to apply events while a back end is unavailable."""
 
 DRAIN_TIMEOUT = 5.0
-"""Seconds for which what was received is still applied when the server stops."""
+"""Seconds that a stopping server spends at most on applying events it has already received."""
 
 LATE = 30.0
-"""Seconds of delay from which on the health check says so."""
+"""Seconds of delay at which the health check becomes degraded."""
 
 
 class EventApplication(Protocol):
@@ -39,7 +39,7 @@ class EventApplication(Protocol):
         """Applies events without counting the outcomes.
 
         Raises:
-            Unavailable: a back end cannot take them now.
+            Unavailable: a back end cannot take the events now.
         """
 
     def count(self, outcomes: Sequence[EventOutcome]) -> None:
@@ -48,11 +48,11 @@ class EventApplication(Protocol):
 
 @implementer(IStreamReceiver)
 class StreamConsumer(Service):
-    """Consumes one stream.
+    """Applies the events of one stream.
 
     Arguments:
         given_up: takes dead letters.
-        alone: whether every message of the stream must reach this node, because no other process has its state.
+        alone: whether this node needs every message of the stream, because no other process shares its state.
     """
 
     _log = Logger()
@@ -78,7 +78,7 @@ class StreamConsumer(Service):
         self._attempting = False
         self._paused = False
         self._problem = ""
-        self._newest = 0.0  # the timestamp of the newest message that is finished.
+        self._newest = 0.0  # the timestamp of the newest finished message.
         self._warned = False
         self._lag = store.numbers(families.INGEST_LAG)
         self._delay = store.numbers(families.INGEST_DELAY)[()]
@@ -94,7 +94,7 @@ class StreamConsumer(Service):
         self._stream.start(self)
 
     def stopService(self) -> Deferred[None]:
-        """Applies what was received, for `DRAIN_TIMEOUT` seconds at most, acknowledges it, and leaves the group."""
+        """Finishes received events for at most `DRAIN_TIMEOUT` seconds, acknowledges them, and leaves the group."""
         super().stopService()
         return Deferred.fromCoroutine(self._stop())
 
@@ -118,7 +118,7 @@ class StreamConsumer(Service):
         return idle
 
     async def check(self) -> Check:
-        """The health check: never critical, because clients are served also without new events."""
+        """The health check: never critical, since clients are served even without new events."""
         status = self._stream.status()
         problem = self._problem or status.problem
         if not problem and self._alone and status.partial:
@@ -151,12 +151,12 @@ class StreamConsumer(Service):
                 self._stream.resume()
             if taken:
                 await self._apply(taken)
-                await deferLater(self._clock, 0)  # so that everything else has its turn between two batches.
+                await deferLater(self._clock, 0)  # lets other work run between two batches.
             else:
                 await self._for_more()
 
     async def _for_more(self) -> None:
-        """Waits for messages; where events wait for a start, not for long."""
+        """Waits for messages; only for `FIRST_RETRY` seconds while events wait for a session's start."""
         self._idle.release(None)
         self._more = Deferred()
         retry = self._clock.callLater(FIRST_RETRY, self._wake) if self._consumption.waiting else None
@@ -172,7 +172,7 @@ class StreamConsumer(Service):
             self._more.callback(None)
 
     async def _apply(self, taken: list[Taken]) -> None:
-        """Applies what was taken until a back end keeps it."""
+        """Applies messages, and retries until a back end keeps their events."""
         while taken:
             self._attempting = True
             try:
@@ -181,7 +181,7 @@ class StreamConsumer(Service):
                 self._unavailable(error)
             except CancelledError:
                 raise
-            except Exception:  # of one event, which must not stop the others.
+            except Exception:  # caused by one event, which must not stop the others.
                 if len(taken) == 1:
                     self._log.failure("an event from the message bus cannot be applied")
                     return self._settle(taken, [FAILED])
@@ -215,7 +215,7 @@ class StreamConsumer(Service):
             self._stream.finish(settled.messages)
 
     def _log_rejections(self, taken: list[Taken], outcomes: list[EventOutcome]) -> None:
-        """Logs the first event that contradicts the state; the others are counted."""
+        """Logs the first event that contradicts the state, and the number of such events."""
         reasons = [
             f"{outcome.reason} ({event_origin(each.event)})"
             for each, outcome in zip(taken, outcomes, strict=True)

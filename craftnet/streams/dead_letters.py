@@ -1,4 +1,4 @@
-"""Keeps messages that are given up: counts them, logs them, and writes them to a file of limited size."""
+"""Records messages that are given up: counts them, logs them, and writes them to a file of limited size."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from craftnet.observe.metrics.store import MetricStore
 from craftnet.streams.core.messages import DeadLetter, line_of
 
 MAX_FILE = 64 * 1_048_576
-"""Bytes after which the file is renamed, with `.1` appended, and the one of that name is deleted."""
+"""Size in bytes at which the file is renamed to `….1`, replacing the previous one."""
 
-_MODE = 0o600  # messages name players.
+_MODE = 0o600  # messages contain players' ids.
 
 _encode = msgspec.json.Encoder().encode
 
 
 class DeadLetters:
-    """Takes messages that are given up.
+    """Records messages that are given up.
 
     Arguments:
-        path: the file, one JSON object a line; None: there is none.
+        path: the file, with one JSON object a line; None: messages are only counted and logged.
         wall: the system's clock, Unix seconds.
-        limit: bytes of the file; as much again is in the older one.
+        limit: size of the file in bytes; the renamed one takes as much again.
     """
 
     _log = Logger()
@@ -40,7 +40,7 @@ class DeadLetters:
         self._writable = True
 
     def add(self, letters: Sequence[DeadLetter]) -> None:
-        """Takes some. A file that cannot be written is logged, and what belongs into it is lost."""
+        """Records messages. If the file cannot be written, an error is logged and their lines are lost."""
         if not letters:
             return
         for letter in letters:

@@ -1,4 +1,4 @@
-"""The interfaces of message buses. Importing them imports no bus."""
+"""The interfaces of message buses. Importing this module imports no bus."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from craftnet.streams.core.messages import StreamMessage
 
 
 class StreamStatus(Struct, frozen=True):
-    """What a stream knows about itself.
+    """The state of a stream.
 
     Attributes:
-        problem: why nothing can be read or acknowledged now, for people; empty while it can.
-        lag: messages that are on the bus and not finished, by topic; of the partitions that this node reads.
+        problem: why messages cannot be read or acknowledged now, in English; empty if they can.
+        lag: number of unfinished messages on the bus, by topic, in the partitions that this node reads.
         partial: whether other members of the same group read a part of the stream.
     """
 
@@ -30,52 +30,52 @@ class IStreamReceiver(Interface):
     """Takes the messages of a stream. Its methods are called in the reactor's thread."""
 
     def received(messages: Sequence[StreamMessage]) -> None:
-        """Messages, each a `craftnet.streams.core.messages.StreamMessage`; those of a partition in order."""
+        """Takes `craftnet.streams.core.messages.StreamMessage`s; those of a partition come in order."""
 
     def revoked(partitions: Collection[str]) -> Deferred[None]:
         """Another node reads these partitions from now on.
 
         Returns:
-            A Deferred that fires when nothing that came from them is being applied any more. What is finished by then
-            may be acknowledged; everything else is delivered to the other node.
+            A Deferred that fires once no message from them is being applied. Messages finished by then may be
+            acknowledged; all others are delivered to the other node.
         """
 
 
 class IEventStream(Interface):
     """The authority's events on a message bus, as one node reads them.
 
-    A message that was not finished is delivered again, to this node or to another one, also after a crash. A message
-    may be delivered more than once.
+    An unfinished message is delivered again, to this node or to another one, even after a crash. A message may be
+    delivered more than once.
     """
 
     def start(receiver: IStreamReceiver) -> None:
-        """Connects, and reconnects after each loss; messages go to `receiver` from now on."""
+        """Connects, reconnects after each loss, and passes messages to `receiver`."""
 
     def pause() -> None:
-        """Delivers nothing, soon; this node stays a member of its group."""
+        """Stops delivering messages soon; this node stays a member of its group."""
 
     def resume() -> None:
-        """Delivers again."""
+        """Resumes delivering messages."""
 
     def finish(messages: Sequence[StreamMessage]) -> None:
-        """These messages are kept, or given up: the bus need not deliver them again."""
+        """These messages were kept or given up; the bus need not deliver them again."""
 
     def stop() -> Deferred[None]:
-        """Acknowledges what is finished, leaves the group, and disconnects; fires when that is done, or cannot be."""
+        """Acknowledges finished messages, leaves the group, and disconnects. Fires when that is done or has failed."""
 
     def status() -> StreamStatus:
-        """A `StreamStatus`, from what is known."""
+        """The current `StreamStatus`; does not query the bus."""
 
 
 class IEventStreamFactory(Interface):
-    """Builds a stream from the text after its name: `--ingest NAME:key=value:…`."""
+    """Builds a stream from the text of the option: `--ingest NAME:key=value:…`."""
 
     name: str = Attribute("The name in the option: lower-case letters, digits, '-'.")
     summary: str = Attribute("One line for --help-ingest.")
-    arguments: Mapping[str, str] = Attribute("Its arguments: a mapping of each name to one line of help.")
+    arguments: Mapping[str, str] = Attribute("The accepted arguments: a mapping of each name to one line of help.")
 
     def build(reactor: IClock, arguments: Mapping[str, str]) -> IEventStream:
-        """Builds the stream. No I/O before it starts.
+        """Builds the stream. It does no I/O before it starts.
 
         Arguments:
             reactor: a `craftnet.clocks.IClock`, with the interfaces of Twisted's reactors.
@@ -85,7 +85,7 @@ class IEventStreamFactory(Interface):
             An `IEventStream`.
 
         Raises:
-            craftnet.errors.ConfigurationError: the arguments are invalid, or a library is not installed.
+            craftnet.errors.ConfigurationError: an argument is invalid, or a library is not installed.
         """
 
 

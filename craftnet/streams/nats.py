@@ -1,6 +1,6 @@
 """NATS JetStream as an `IEventStream`, and the factory behind `--ingest nats:…`. No client library is needed.
 
-One client at a time gets the messages of a consumer, the others stand by: so they stay in order on all nodes.
+A consumer's messages go to one client at a time while the others stand by, so that they stay in order on all nodes.
 """
 
 from __future__ import annotations
@@ -31,22 +31,22 @@ from craftnet.streams.nats_connection import AnyServer, NatsConnection, NatsServ
 from craftnet.streams.registry import REPLAY_HELP, replay_seconds
 
 BATCH = 500
-"""Messages of one request; another one is sent when half of them have come."""
+"""Messages per pull request; the next request is sent once half of them have arrived."""
 
 PULL_SECONDS = 30.0
-"""Seconds for which a request stands."""
+"""Seconds until a pull request expires."""
 
 HEARTBEAT = 5.0
-"""Seconds after which the server says that a request still stands."""
+"""Seconds between the server's heartbeats while a pull request is open."""
 
 SILENCE = 2.5 * HEARTBEAT
 """Seconds without a byte after which the connection counts as lost."""
 
 CHECK_INTERVAL = 2.0
-"""Seconds between questions about the consumer, which show the lag."""
+"""Seconds between queries of the consumer, which show the lag."""
 
 STOP_TIMEOUT = 3.0
-"""Seconds for the last acknowledgements."""
+"""Seconds allowed for the last acknowledgements."""
 
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -55,8 +55,8 @@ class NatsSettings(Struct, frozen=True):
     """The arguments of `--ingest nats:…`.
 
     Attributes:
-        replay: seconds; a new consumer begins with the messages of this time.
-        subjects: those that are read; empty: all of the stream.
+        replay: seconds; a new consumer begins with the messages of this long ago.
+        subjects: the subjects to read; empty: all subjects of the stream.
     """
 
     servers: tuple[NatsServer, ...]
@@ -68,10 +68,10 @@ class NatsSettings(Struct, frozen=True):
 
 @implementer(IEventStream)
 class NatsStream:
-    """Reads a durable consumer with pull requests.
+    """Reads through a durable consumer with pull requests.
 
     Arguments:
-        clock: IReactorTCP, and the clock.
+        clock: the clock; also provides `IReactorTCP`.
     """
 
     _log = Logger()
@@ -82,15 +82,15 @@ class NatsStream:
         self._receiver: IStreamReceiver | None = None
         self._connection: NatsConnection | None = None
         self._inbox = f"_INBOX.{uuid4().hex}"
-        self._pulls: dict[int, int] = {}  # messages that each request may still bring, by its number.
+        self._pulls: dict[int, int] = {}  # messages that each open request may still bring, by request number.
         self._numbers = count(1)
         self._ready = False
         self._pausing = False
         self._pin = ""
         self._pending = 0
-        self._unfinished: dict[int, str] = {}  # where each message is acknowledged, by its sequence.
+        self._unfinished: dict[int, str] = {}  # the reply subject of each unfinished message, by sequence.
         self._received: list[StreamMessage] = []
-        self._acknowledged: list[str] = []  # where, while there is no connection.
+        self._acknowledged: list[str] = []  # reply subjects to acknowledge on the next connection.
         self._problem = "not connected yet"
         self._partial = False
         self._flush: Deferred[None] | None = None
@@ -144,7 +144,7 @@ class NatsStream:
         self._ask()
 
     def disconnected(self, connection: NatsConnection) -> None:
-        """A connection ended. What was received is acknowledged on the next one."""
+        """A connection ended. Finished messages are acknowledged on the next one."""
         if connection is not self._connection:
             return
         self._connection, self._ready, self._pin = None, False, ""
@@ -154,19 +154,19 @@ class NatsStream:
             self.flushed()
 
     def failed(self, problem: str) -> None:
-        """Something is wrong with the connection."""
+        """Records a problem of the connection, and logs it."""
         if problem != self._problem:
             self._log.warn("events are not read from NATS: {problem}", problem=problem)
         self._problem = problem
 
     def flushed(self) -> None:
-        """The server has processed everything that was sent before our PING."""
+        """The server has processed everything that was sent before the last PING."""
         flush, self._flush = self._flush, None
         if flush is not None:
             flush.callback(None)
 
     def delivered(self, delivery: wire.Delivery) -> None:
-        """A message, a status, or an answer."""
+        """Handles a message, a status, or an answer."""
         name = delivery.subject.removeprefix(f"{self._inbox}.")
         if name == "info":
             self._informed(wire.parse_consumer_info(delivery.payload) if delivery.payload else None)
@@ -176,7 +176,7 @@ class NatsStream:
             self._heard_status(int(name), delivery)
 
     def hand_over(self) -> None:
-        """Everything that came together is handled."""
+        """Hands the messages of one read to the receiver."""
         received, self._received = self._received, []
         if received and self._receiver is not None:
             self._receiver.received(received)
@@ -199,17 +199,17 @@ class NatsStream:
         if delivery.status == 100:  # a heartbeat.
             return
         self._pulls.pop(number, None)
-        if delivery.status == 423:  # another client gets the messages now, and those that we have not finished.
+        if delivery.status == 423:  # another client now gets the messages, the unfinished ones included.
             self._pin = ""
             self._forget()
-        elif delivery.status not in (404, 408):  # neither of which is a fault.
+        elif delivery.status not in (404, 408):  # no messages, or the request expired.
             self._ready = self._ready and "Deleted" not in delivery.description
-            self.failed(f"the NATS server says: {delivery.status} {delivery.description}")
-            return  # the next check asks again, instead of a request that may fail at once.
+            self.failed(f"the NATS server reports: {delivery.status} {delivery.description}")
+            return  # the next check queries again; another request might fail at once.
         self._pull()
 
     def _pull(self) -> None:
-        """Requests messages, unless enough are on their way."""
+        """Requests messages, unless enough are already requested."""
         if not self._ready or self._pausing or self._connection is None or sum(self._pulls.values()) > BATCH // 2:
             return
         number = next(self._numbers)
@@ -220,7 +220,7 @@ class NatsStream:
         self._connection.write(wire.publish(subject, body, f"{self._inbox}.{number}"))
 
     def _ask(self) -> None:
-        """Asks for the consumer."""
+        """Queries the consumer."""
         self._api("INFO", b"")
 
     def _create(self) -> None:
@@ -235,7 +235,7 @@ class NatsStream:
             self._connection.write(wire.publish(subject, body, f"{self._inbox}.info"))
 
     def _informed(self, info: wire.ConsumerInfo | None) -> None:
-        """An answer about the consumer; None: JetStream does not answer."""
+        """Handles an answer about the consumer; None: JetStream does not answer."""
         if info is None:
             self.failed("the NATS server has no JetStream")
         elif info.is_missing:
@@ -256,7 +256,7 @@ class NatsStream:
         if connection is None:
             return
         if self.clock.seconds() > connection.heard_at + SILENCE:
-            self.failed("the NATS server is silent")
+            self.failed("the NATS server does not respond")
             connection.transport.abortConnection()  # type: ignore[union-attr]  # it is connected.
         else:
             self._ask()
@@ -267,7 +267,7 @@ class NatsStream:
             self._acknowledged.clear()
 
     def _forget(self) -> None:
-        """Gives up what is not finished: it is delivered again, to another client."""
+        """Drops unfinished messages, which are delivered to another client."""
         self._unfinished.clear()
         if self._receiver is not None:
             self._receiver.revoked({self._settings.stream})
@@ -277,7 +277,7 @@ class NatsStream:
             self._checks.stop()
         connection = self._connection
         if connection is not None:
-            connection.write(wire.unsubscribe(1))  # else what is given back comes here again.
+            connection.write(wire.unsubscribe(1))  # otherwise the messages given back would come here again.
             if self._pin:
                 subject = f"$JS.API.CONSUMER.UNPIN.{self._settings.stream}.{self._settings.consumer}"
                 connection.write(wire.publish(subject, msgspec.json.encode({"group": wire.PRIORITY_GROUP})))
@@ -315,10 +315,10 @@ class NatsFactory:
 
 
 def nats_settings(arguments: Mapping[str, str]) -> NatsSettings:
-    """Parses the arguments.
+    """Parses the arguments of `--ingest nats:…`.
 
     Raises:
-        ConfigurationError: one is missing, or invalid. The message contains no password.
+        ConfigurationError: an argument is missing or invalid. The message contains no password.
     """
     servers = tuple(_server(text.strip()) for text in arguments.get("servers", "").split(",") if text.strip())
     if not servers:

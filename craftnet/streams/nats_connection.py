@@ -1,4 +1,4 @@
-"""One connection to a server of NATS, and the choice of the next server."""
+"""One connection to a NATS server, and the choice of the server to connect to."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from craftnet.streams.core import nats as wire
 
 
 class ConnectionOwner(Protocol):
-    """What a connection reports to: a `craftnet.streams.nats.NatsStream`."""
+    """Takes the events of a connection: a `craftnet.streams.nats.NatsStream`."""
 
     clock: IClock
 
@@ -30,20 +30,20 @@ class ConnectionOwner(Protocol):
         """A connection ended."""
 
     def delivered(self, delivery: wire.Delivery) -> None:
-        """A message, a status, or an answer."""
+        """A message, a status, or an answer arrived."""
 
     def hand_over(self) -> None:
-        """Everything that came together is handled."""
+        """All frames of one read have been handled."""
 
     def flushed(self) -> None:
-        """The server has processed everything that was sent before our PING."""
+        """The server has processed everything that was sent before the last PING."""
 
     def failed(self, problem: str) -> None:
-        """Something is wrong with the connection."""
+        """The connection has a problem."""
 
 
 class NatsServer(Struct, frozen=True):
-    """One server of `servers=`; its password never shows."""
+    """One server of `servers=`; its repr omits the password."""
 
     host: str
     port: int
@@ -52,10 +52,10 @@ class NatsServer(Struct, frozen=True):
 
 
 class NatsConnection(protocol.Protocol):
-    """One connection: answers PING, and hands everything else on.
+    """One connection: answers PING, and passes all other frames to its owner.
 
     Attributes:
-        heard_at: when the last bytes came, on the steady clock.
+        heard_at: when bytes last arrived, on the steady clock.
     """
 
     def __init__(self, owner: ConnectionOwner, server: NatsServer) -> None:
@@ -66,7 +66,7 @@ class NatsConnection(protocol.Protocol):
         self.accepted = False
 
     def dataReceived(self, data: bytes) -> None:
-        """Bytes of the server."""
+        """Handles bytes of the server."""
         self.heard_at = self._owner.clock.seconds()
         try:
             for frame in self._parser.feed(data):
@@ -91,7 +91,7 @@ class NatsConnection(protocol.Protocol):
             case wire.Delivery():
                 self._owner.delivered(frame)
             case wire.ServerError(text=text):
-                self._owner.failed(f"the NATS server says: {text}")
+                self._owner.failed(f"the NATS server reports: {text}")
 
     def connectionLost(self, reason: Failure = Failure(Exception())) -> None:  # noqa: B008  # Twisted's own signature.
         """The connection ended."""
@@ -103,17 +103,17 @@ class NatsConnection(protocol.Protocol):
             self.transport.write(octets)
 
     def close(self) -> None:
-        """Ends the connection."""
+        """Closes the connection."""
         if self.transport is not None:
             self.transport.loseConnection()
 
 
 @implementer(IStreamClientEndpoint)
 class AnyServer:
-    """The next server of a list, at each attempt.
+    """Connects to the servers of a list in turn.
 
     Attributes:
-        server: the one of the newest attempt.
+        server: the server of the latest attempt.
     """
 
     def __init__(self, owner: ConnectionOwner, servers: Sequence[NatsServer], reactor: Any) -> None:
@@ -130,5 +130,5 @@ class AnyServer:
         return attempt.addErrback(self._failed, server)
 
     def _failed(self, failure: Failure, server: NatsServer) -> Failure:
-        self._owner.failed(f"NATS at {server.host}:{server.port} is out of reach: {failure.getErrorMessage()}")
+        self._owner.failed(f"NATS at {server.host}:{server.port} is unreachable: {failure.getErrorMessage()}")
         return failure

@@ -1,6 +1,6 @@
 """Finds message buses by name, among installed plugins.
 
-A third party's bus is a plugin as its back ends are: a module in `twisted/plugins` with
+A third party's bus is a plugin, as a back end is: a module in `twisted/plugins` with
 
     thing = EventStreamPlugin("thing", "their_package.stream.ThingFactory")
 
@@ -36,10 +36,10 @@ class EventStreamPlugin:
 
 
 MAX_REPLAY = 30 * 86400.0
-"""Seconds."""
+"""Maximum of the argument `replay`, in seconds."""
 
 REPLAY = 3600.0
-"""How far back a new reader of a stream begins, in seconds: the longest craft takes an hour."""
+"""Default of the argument `replay`, in seconds: the longest craft takes an hour."""
 
 REPLAY_HELP = (
     f"seconds; a group that is new to a stream begins with the messages of this time (default {REPLAY:g}; 0: with the"
@@ -65,10 +65,10 @@ def replay_seconds(name: str, arguments: Mapping[str, str]) -> float:
 
 
 def build_stream(text: str, reactor: IClock) -> IEventStream:
-    """The stream that the text of --ingest names.
+    """Builds the stream that the text of --ingest names.
 
     Raises:
-        ConfigurationError: there is none of that name, or its arguments are invalid.
+        ConfigurationError: no bus has that name, or its arguments are invalid.
     """
     spec = parse_component_spec(text)
     factory: IEventStreamFactory = EVENT_STREAMS.find(spec.name)
@@ -82,6 +82,6 @@ def build_stream(text: str, reactor: IClock) -> IEventStream:
 
 
 def help_text() -> str:
-    """What --help-ingest prints."""
+    """The text of --help-ingest."""
     heading = "Message buses, for --ingest: NAME or NAME:key=value:key=value…"
     return "\n".join([heading, "", *EVENT_STREAMS.help_lines()])

@@ -9,7 +9,7 @@ import { percentAt, remainingAt } from "./state";
 
 export type Tone = "good" | "warn" | "bad" | "idle" | "busy";
 
-/** A state: a shape, a colour and a word, so that nobody needs the colour. */
+/** A state: a shape, a colour and a word, so that it is clear without the colour. */
 export function Badge({ tone, children }: { tone: Tone; children: ComponentChildren }) {
   return (
     <span class={`badge ${tone}`}>

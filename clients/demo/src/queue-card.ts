@@ -15,7 +15,7 @@ export class QueueCard {
   #none = h("p", { class: "muted" }, "You wait for no station.");
   #answer = h("p", { class: "muted", role: "status" });
 
-  /** `jump` asks the authority; it answers whether anybody was passed. */
+  /** `jump` asks the authority; it answers whether the player moved forward. */
   constructor(private readonly jump: () => Promise<boolean>) {
     this.element = h(
       "section",

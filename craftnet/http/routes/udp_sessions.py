@@ -205,7 +205,7 @@ def _report(name: str, summary: str, channel: str, kind: type[Struct], answer: t
 
 
 class ReportEndpoint(GuardedEndpoint[Record]):
-    """A record posted about a session: truth from the authority, a report from anybody else."""
+    """A record posted about a session: an event if the authority posts it, otherwise a player's report."""
 
     methods = ("POST",)
     cross_origin = True

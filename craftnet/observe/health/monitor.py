@@ -105,11 +105,11 @@ class Monitor(ApplicationService):
             self._round.cancel()
 
     def _start_round(self) -> Deferred[None]:
-        self._round = Deferred.fromCoroutine(self._ask_everybody())
+        self._round = Deferred.fromCoroutine(self._ask_all())
         # An error here is a bug; the rounds must go on.
         return self._round.addErrback(lambda failure: self._log.failure("a round of health checks failed", failure))
 
-    async def _ask_everybody(self) -> None:
+    async def _ask_all(self) -> None:
         names = tuple(self._checks)
         asked = gatherResults([Deferred.fromCoroutine(self._check(self._checks[name])) for name in names])
         probed = gatherResults([Deferred.fromCoroutine(self._probe(service)) for service in OTHERS])

@@ -301,9 +301,9 @@ class Metrics:
         if directory is None:
             return self.registry
         self.write()
-        everybody = CollectorRegistry()
-        MultiProcessCollector(everybody, directory)
-        return everybody
+        combined = CollectorRegistry()
+        MultiProcessCollector(combined, directory)
+        return combined
 
 
 SESSION_COUNT_INTERVAL = 5.0

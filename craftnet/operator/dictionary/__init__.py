@@ -1,1 +1,1 @@
-"""Trained dictionaries of `craftnet.json.lz4.v1`: sample traffic, train, evaluate, publish."""
+"""Trained dictionaries for `craftnet.json.lz4.v1`: capture messages, train, evaluate, publish."""

@@ -1,4 +1,4 @@
-"""Samples the messages of a running server: follows its players' event streams, and blanks what identifies them."""
+"""Captures messages of a running server: follows players' event streams, and blanks what identifies them."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from craftnet.contract.admin.sessions import SessionPage
 from craftnet.operator.dictionary.corpus import Blanking
 
 LISTED_EVERY = 5.0
-"""Seconds between two looks for players who craft."""
+"""Seconds between searches for players who are crafting."""
 
 _DATA = b"data: "
 
 
 class Capture:
-    """Samples for some time.
+    """Captures messages for a given time.
 
     Arguments:
         reactor: a real one, with TCP and name resolution.
         token: a bearer token with the scope `crafting:admin`.
         blanking: applied to each message.
-        write: takes each message.
-        players: the maximum number that is followed at once.
+        write: called with each message.
+        players: maximum number of players followed at once.
     """
 
     def __init__(
@@ -59,10 +59,10 @@ class Capture:
         self.messages = 0
 
     async def run(self, seconds: float, progress: Callable[[int, int], None]) -> Ending | None:
-        """Samples for this many seconds; returns the reason if the server refused.
+        """Captures for this many seconds; returns the reason if the server refused.
 
         Arguments:
-            progress: called now and then with the numbers of players and of messages.
+            progress: called regularly with the numbers of players and messages.
         """
         end = self._reactor.seconds() + seconds
         try:
@@ -80,7 +80,7 @@ class Capture:
             await DeferredList(streams)
 
     async def _follow_more(self) -> Ending | None:
-        """Follows players who craft now, up to the maximum."""
+        """Follows further crafting players, up to the maximum."""
         room = self._players - len(self._open)
         if room <= 0:
             return None
@@ -97,7 +97,7 @@ class Capture:
         del self._open[player_id]
 
     async def _read(self, player_id: UUID) -> None:
-        """Reads the stream of a player until it ends."""
+        """Reads a player's stream until it ends."""
         headers = Headers({"Authorization": [f"Bearer {self._token}"], "Accept": ["text/event-stream"]})
         url = self._address.player(player_id, "sse")
         response = await self._client.get(url, headers=headers, unbuffered=True, timeout=ANSWER_TIMEOUT)

@@ -38,7 +38,7 @@ from craftnet.protocols.websocket.core.dictionaries import (
 )
 
 LEAST_GAIN = 0.05
-"""The share that a dictionary must save, beside the present one, to be worth a download by every client."""
+"""Minimum share that a dictionary must save beyond the present one, to be worth a download by every client."""
 
 DONE, REFUSED, NOT_WORTH_IT, INTERRUPTED = 0, 1, 3, 130
 
@@ -191,7 +191,7 @@ def _evaluate(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
     found = Dictionaries() if options.dictionaries is None else read_folder(options.dictionaries)
     evaluation, present = _evaluation(options, found)
     if options.json:
-        import msgspec  # what prints a table does without.
+        import msgspec  # only the table needs it.
 
         print(msgspec.json.encode(evaluation).decode())
     else:

@@ -1,7 +1,7 @@
-"""Sampled messages without what identifies anybody: one JSON message a line. Pure, but for reading the file.
+"""Captured messages without identifying values: one JSON message a line. Pure, except for reading the file.
 
-Ids and epochs become random, other ones in each message, and times move to another date. What is left is what messages
-have in common, and a dictionary that is made of it holds next month as well.
+In each message, ids and epochs are replaced by random ones, and times move to another date. What remains is common to
+all messages, so that a dictionary made of it stays useful for later ones.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from msgspec import Struct
 from craftnet.errors import ConfigurationError
 
 HELD_OUT = 0.3
-"""The share of messages, the newest, that a dictionary is not trained on, but judged by."""
+"""The newest share of the messages, which evaluates a dictionary instead of training it."""
 
 LEAST = 200
-"""Messages below which a corpus says too little."""
+"""Minimum number of messages of a corpus."""
 
 _UUID = re.compile(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _EPOCH = re.compile(rb'("epoch":")([0-9a-f]+)')
@@ -31,7 +31,7 @@ _LAST_DATE = 2_000_000_000
 
 
 class Blanking:
-    """Replaces what identifies a player, a session, a server or a day.
+    """Replaces values that identify a player, a session, a server or a day.
 
     Arguments:
         random: draws the replacements.
@@ -41,7 +41,7 @@ class Blanking:
         self._random = random
 
     def blank(self, message: bytes) -> bytes:
-        """The message, as long as before. The same id has the same replacement within it, and in no other message."""
+        """The message, with its length unchanged. An id has one replacement per message."""
         drawn: dict[bytes, bytes] = {}
 
         def replacement(found: re.Match[bytes]) -> bytes:
@@ -85,10 +85,10 @@ class Corpus(Struct, frozen=True):
 
 
 def read_corpus(path: Path) -> Corpus:
-    """The messages of a file.
+    """Reads the messages of a file.
 
     Raises:
-        ConfigurationError: it cannot be read, a line is no JSON object, or there are too few.
+        ConfigurationError: the file cannot be read, a line is not a JSON object, or there are too few messages.
     """
     try:
         lines = path.read_bytes().splitlines()

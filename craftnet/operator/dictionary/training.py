@@ -1,4 +1,4 @@
-"""Trains dictionaries on a corpus, and measures them. Pure."""
+"""Trains dictionaries on a corpus, and evaluates them. Pure."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ from craftnet.protocols.websocket.core.compression import compress_message
 from craftnet.protocols.websocket.core.dictionaries import MAX_DICTIONARY, PRESET, Dictionary
 
 SIZES = (2048, 3072, 4096, 6144, 8192, 16_384, 32_768, MAX_DICTIONARY)
-"""Octets of the dictionaries that are tried."""
+"""Sizes of the dictionaries that are tried, in bytes."""
 
 SEGMENTS = (48, 64, 128, 256, 512, 1024)
-"""Octets of the segments of which COVER composes a dictionary (its parameter k)."""
+"""Lengths in bytes of the segments that COVER composes a dictionary of (its parameter k)."""
 
 DMERS = (6, 8)
-"""Octets of the pieces whose frequencies COVER counts (its parameter d)."""
+"""Lengths in bytes of the pieces whose frequencies COVER counts (its parameter d)."""
 
 WORTH = 0.03
-"""The share that a larger dictionary must save beside a smaller one: each compression reads it all."""
+"""Minimum share that a larger dictionary must save beyond a smaller one: each compression reads all of it."""
 
 MAX_SAMPLES = 20_000
-"""Messages that a dictionary is trained on; more change little and take longer."""
+"""Maximum number of messages to train on; more change little and take longer."""
 
 _ENTROPY_END = bytes.fromhex("01000000 04000000 08000000")
-"""The end of the tables that the builder writes in front of a dictionary's content (RFC 8878, section 5)."""
+"""The end of the tables that the builder writes before a dictionary's content (RFC 8878, section 5)."""
 
 _WITHOUT = Dictionary(0, b"", "")
 
 
 class Trained(Struct, frozen=True):
-    """A dictionary, and the parameters that were best.
+    """A dictionary, and the parameters that produced it.
 
     Attributes:
         octets: its content.
-        tried: how many were trained.
+        tried: number of dictionaries that were trained.
     """
 
     octets: bytes
@@ -52,18 +52,18 @@ class Trained(Struct, frozen=True):
 def train(
     messages: Sequence[bytes], largest: int, tried: Callable[[int, int], None], present: Dictionary = PRESET
 ) -> Trained:
-    """The best dictionary for these messages: parameters are searched on the newest fifth of them.
+    """The best dictionary for these messages. The newest fifth of them selects the parameters.
 
     Arguments:
-        largest: octets that the dictionary may have.
-        tried: called with the number of dictionaries that were tried, and that of all.
+        largest: maximum size of the dictionary in bytes.
+        tried: called with the number of dictionaries tried so far, and with their total.
         present: the dictionary that the new one may extend.
 
     Raises:
-        ConfigurationError: the builder is not installed, or finds nothing in common.
+        ConfigurationError: the builder is not installed, or the messages have nothing in common.
     """
     try:
-        import zstandard  # only training needs it; a server does not.
+        import zstandard  # only training needs it.
     except ImportError:
         raise ConfigurationError("zstandard is not installed: pip install 'craftnet[dictionary]'") from None
     divide = len(messages) * 4 // 5
@@ -79,7 +79,7 @@ def train(
         except zstandard.ZstdError:
             continue  # too few samples for a dictionary of this size.
         content = made[made.find(_ENTROPY_END) + len(_ENTROPY_END) :] if _ENTROPY_END in made else made
-        # Rare messages are in the present one, and the builder sees too few of them.
+        # The present one contains rare messages, of which the builder sees too few.
         for octets in (content, content + present.octets, present.octets + content):
             sent = compressed_size(judged, Dictionary.of(0, octets)) if len(octets) <= largest else least
             longer = best is None or len(octets) > len(best.octets)
@@ -91,16 +91,16 @@ def train(
 
 
 def compressed_size(messages: Sequence[bytes], preset: Dictionary) -> int:
-    """The octets of all messages, each compressed."""
+    """The total size in bytes of the messages, each compressed on its own."""
     return sum(len(compress_message(message, preset)) for message in messages)
 
 
 class Row(Struct, frozen=True):
-    """What one kind of message costs.
+    """The cost of one type of message.
 
     Attributes:
         kind: the type of the message; "all" for all.
-        json, without, before, after: octets of a message on average: as JSON; compressed without a dictionary, with
+        json, without, before, after: average size of a message in bytes: as JSON; compressed without a dictionary, with
             the present one, and with the new one.
     """
 
@@ -113,16 +113,16 @@ class Row(Struct, frozen=True):
 
     @property
     def gain(self) -> float:
-        """The share of octets that the new dictionary saves beside the present one; negative: it costs more."""
+        """The share of bytes that the new dictionary saves beyond the present one; negative if it costs more."""
         return 1 - self.after / self.before
 
 
 class Evaluation(Struct, frozen=True):
-    """A dictionary beside another one, on messages that it was not trained on.
+    """A comparison of two dictionaries on messages that neither was trained on.
 
     Attributes:
         rows: one for each type of message, the most frequent first, and one for all.
-        microseconds: of a compression, with the present and with the new one.
+        microseconds: per compression, with the present and with the new dictionary.
     """
 
     rows: Sequence[Row]
@@ -130,7 +130,7 @@ class Evaluation(Struct, frozen=True):
 
     @property
     def total(self) -> Row:
-        """All messages."""
+        """The row for all messages."""
         return self.rows[-1]
 
 
@@ -153,7 +153,7 @@ def evaluate(messages: Sequence[bytes], new: Dictionary, present: Dictionary = P
 
 
 def _microseconds(messages: Sequence[bytes], preset: Dictionary) -> float:
-    """The least of three runs, for one message."""
+    """The fastest of three runs, per message."""
     took = []
     for _ in range(3):
         before = time.perf_counter()

@@ -1,1 +1,1 @@
-"""A back end whose state is another craftnet's: this server is an edge of that core."""
+"""A back end that follows the state of another craftnet: this server is an edge, the other its core."""

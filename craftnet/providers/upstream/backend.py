@@ -32,9 +32,9 @@ class UpstreamSettings(Struct, frozen=True):
 
     Attributes:
         url: the base URL of the core.
-        token_file: a file with the token, which is read again before the token expires.
+        token_file: a file with the token; it is read again before the token expires.
         linger: seconds for which a session is followed after its last watcher left.
-        lost_after: seconds after which the watchers of a session leave that the core lost when it started again.
+        lost_after: seconds after which this server ends a session that its core lost in a restart.
     """
 
     url: str
@@ -45,7 +45,7 @@ class UpstreamSettings(Struct, frozen=True):
 
 @implementer(ISharedConnectionSlots)
 class OwnConnectionSlots:
-    """Grants every slot: this server's own limit for a player is checked before, and the core does not count."""
+    """Grants every slot: this server has checked its own limit for a player, and the core does not count."""
 
     complete = True
 
@@ -59,11 +59,11 @@ class OwnConnectionSlots:
 
 @implementer(IBackend, ICluster, IHealthChecks)
 class UpstreamBackend:
-    """Follows what is watched here in another craftnet.
+    """Follows the sessions and queues that are watched here in another craftnet.
 
     Arguments:
-        reactor: connects, and has both clocks.
-        backoff: the delays between attempts to connect; None: the usual ones.
+        reactor: connects to the core, and provides both clocks.
+        backoff: the delays between attempts to connect; None: the default delays.
     """
 
     def __init__(
@@ -145,7 +145,7 @@ def parse_upstream_settings(arguments: Mapping[str, str]) -> UpstreamSettings:
     """Parses the arguments of the back end.
 
     Raises:
-        ConfigurationError: one is invalid, or the URL is missing.
+        ConfigurationError: an argument is invalid, or the URL is missing.
     """
     if "url" not in arguments:
         raise ConfigurationError(

@@ -1,4 +1,4 @@
-"""The connection of an edge to its core: opened, kept, and opened again. Reads, calls and writes; has no rules."""
+"""An edge's connection to its core, reopened after each loss. Contains no rules."""
 
 from __future__ import annotations
 
@@ -40,19 +40,19 @@ from craftnet.relay.messages import (
 from craftnet.runtime.deferreds import Waiters
 
 CLOCK_INTERVAL = 5.0
-"""Seconds between questions to the core's clock, which also show that the connection works."""
+"""Seconds between queries of the core's clock, which also show that the connection works."""
 
 SILENCE_TIMEOUT = 15.0
-"""Seconds without an octet from the core after which the connection counts as dead."""
+"""Seconds without a byte from the core after which the connection counts as lost."""
 
 MAX_MESSAGE = 4 * 1024 * 1024
-"""Bytes of the longest accepted message: a session with hundreds of materials, or many recalled changes."""
+"""Maximum length of a message in bytes: a session with hundreds of materials, or many recalled changes."""
 
 MAX_BACKOFF = 10.0
-"""Seconds of the longest delay before an attempt to connect."""
+"""Maximum delay in seconds before an attempt to connect."""
 
 LOAD_TIMEOUT = 5.0
-"""Seconds for which a token waits until the revocations are known."""
+"""Seconds that the check of a token waits for the core's revocations."""
 
 
 @implementer(ISharedRevocations)
@@ -60,7 +60,7 @@ class UpstreamRevocations:
     """The core's revocations.
 
     Arguments:
-        core: the URL of the core, for messages.
+        core: the URL of the core, for error texts.
     """
 
     def __init__(self, clock: IClock, core: str) -> None:
@@ -88,7 +88,7 @@ class UpstreamRevocations:
         return fail(Unavailable(f"this server is an edge; post the revocation to {where}, which informs all edges."))
 
     def take(self, message: Revoked) -> None:
-        """The core sent revocations in force."""
+        """Takes revocations in force from the core."""
         if self._listener is not None:
             self._listener.revoked(message.revocations)
         if message.complete:
@@ -96,28 +96,28 @@ class UpstreamRevocations:
             self._waiters.release(None)
 
     def disconnected(self) -> None:
-        """Some may be missed from now on."""
+        """The connection is lost; revocations may be missed from now on."""
         self.complete = False
 
 
 class _Follower(Protocol):
-    """What a link calls."""
+    """Takes the events of a link."""
 
     def opened(self) -> None:
         """The connection is open."""
 
     def heard(self, octets: bytes) -> bool:
-        """A message arrived; returns False for one that is not the core's."""
+        """A message arrived; returns False if the core should not have sent it."""
 
     def ended(self, ending: Ending) -> None:
         """The connection ended, or could not be opened."""
 
     def cannot_decompress(self) -> None:
-        """The core compresses with a dictionary that is not here."""
+        """The core compresses with a dictionary that this server does not have."""
 
 
 class _RelayLink(WebSocketLink):
-    """One connection."""
+    """One connection to the core."""
 
     follower: _Follower
 
@@ -135,16 +135,16 @@ class _RelayLink(WebSocketLink):
 
 
 class UpstreamConnection(MultiService):
-    """Follows the core as long as the service runs, over one connection at a time.
+    """Follows the core while the service runs, over one connection at a time.
 
     Arguments:
         reactor: a real one, with TCP and name resolution.
-        core: the URL of the core, for messages.
-        make_mirrors: builds `mirrors`, given what it calls when there are requests.
-        backoff: the delays between attempts; None: the usual ones.
+        core: the URL of the core, for error texts.
+        make_mirrors: builds `mirrors`; its argument is called when there are requests to send.
+        backoff: the delays between attempts; None: the default delays.
 
     Attributes:
-        mirrors: gives requests, and takes messages.
+        mirrors: provides requests, and takes messages.
         endpoint: connects to the core.
     """
 
@@ -183,7 +183,7 @@ class UpstreamConnection(MultiService):
 
     @property
     def lag(self) -> float:
-        """Seconds since the core's clock was asked, while it has not answered; 0 otherwise."""
+        """Seconds for which the core has not answered the latest query of its clock; otherwise 0."""
         return 0.0 if self._asked_at is None else self._reactor.seconds() - self._asked_at
 
     def check(self) -> Check:
@@ -216,7 +216,7 @@ class UpstreamConnection(MultiService):
         self._backoff.opened(self._reactor.seconds())
 
     def heard(self, octets: bytes) -> bool:
-        """Handles a message of the core; returns False for one that it should not have sent."""
+        """Handles a message of the core; returns False if the core should not have sent it."""
         try:
             message: RelayMessage = read_message.decode(octets)
         except MALFORMED:
@@ -239,13 +239,13 @@ class UpstreamConnection(MultiService):
         return True
 
     def ended(self, ending: Ending) -> None:
-        """The connection ended, or could not be opened: tries again."""
+        """The connection ended, or could not be opened: schedules another attempt."""
         self._count()
         self._link = None
         self._lost(ending.reason, ending.retry_after)
 
     def cannot_decompress(self) -> None:
-        """The core compresses with a dictionary of its own: from now on this server asks for plain JSON."""
+        """The core compresses with a dictionary of its own: requests plain JSON from now on."""
         self._settings = replace(self._settings, offered=(JSON,))
 
     def _connect(self) -> None:
@@ -272,7 +272,7 @@ class UpstreamConnection(MultiService):
         self._lost(reason, None)
 
     def _lost(self, reason: str, retry_after: float | None) -> None:
-        if not self._reported:  # once for each time that the core cannot be followed.
+        if not self._reported:  # once per interruption.
             self._log.warn("cannot follow the core {core}: {reason}", core=self._core, reason=reason)
         self._reported = True
         self._asked_at = None
@@ -282,7 +282,7 @@ class UpstreamConnection(MultiService):
         self._retry = self._reactor.callLater(delay, self._connect)
 
     def _wake(self) -> None:
-        """Sends what is asked in this turn of the reactor in as few frames as possible."""
+        """Sends the requests of this reactor turn in as few frames as possible."""
         if self._flush is None or not self._flush.active():
             self._flush = self._reactor.callLater(0, self._send)
 
@@ -310,7 +310,7 @@ class UpstreamConnection(MultiService):
             self.metrics.following(not self.mirrors.problem, self.mirrors.counts)
 
     def _count(self) -> None:
-        """Counts the bytes that arrived since the last time."""
+        """Counts the bytes received since the last call."""
         if self._link is not None and self.metrics is not None:
             received, before = self._link.received_octets, self._counted_octets
             self._counted_octets = received

@@ -1,7 +1,7 @@
-"""One thing that an edge follows: its copy, who listens to it, and what a message of the core changes. Pure.
+"""An edge's copy of one subject: its listeners, and the effect of the core's messages. Pure.
 
 A copy outlives a connection to the core. After an interruption the core's answer replaces it, and listeners receive the
-changes that lead from one to the other.
+difference.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class MirrorListeners(Generic[Listener]):
     """The listeners of one copy. A listener that is added twice is called once."""
 
     def __init__(self) -> None:
-        self._listeners: dict[Listener, bool] = {}  # whether it has the state, and receives what follows.
+        self._listeners: dict[Listener, bool] = {}  # whether each has the state and receives changes.
 
     def __len__(self) -> int:
         return len(self._listeners)
@@ -46,7 +46,7 @@ class MirrorListeners(Generic[Listener]):
         self._listeners.setdefault(listener, False)
 
     def begin(self, listener: Listener) -> None:
-        """From now on the listener is called, unless it was removed while it waited."""
+        """Calls the listener from now on, unless it was removed while it waited."""
         if listener in self._listeners:
             self._listeners[listener] = True
 
@@ -62,13 +62,13 @@ class MirrorListeners(Generic[Listener]):
 
 
 class Mirror(ABC):
-    """The copy of one thing.
+    """The copy of one subject.
 
     Attributes:
-        key: the id of the thing.
+        key: the id of the subject.
         epoch: the epoch of the copy's versions; None until the core has answered once.
-        current: whether the copy is the core's state, as far as it has sent it.
-        left: when the copy was last asked for, or lost its last listener; on the steady clock, seconds.
+        current: whether the copy equals the core's state as far as the core has sent it.
+        left: when the copy was last requested, or lost its last listener; on the steady clock, seconds.
         answered: fires when the copy becomes current.
     """
 
@@ -84,28 +84,28 @@ class Mirror(ABC):
     @property
     @abstractmethod
     def listened(self) -> bool:
-        """Whether anybody listens, or is about to."""
+        """Whether the copy has listeners, or listeners that wait for the state."""
 
     @property
     def lost_at(self) -> float | None:
-        """When the core turned out to have lost the thing, which may come back; None: it has not."""
+        """When the core reported the subject as lost, which may come back; None if it did not."""
         return None
 
     def take(self, answer: Followed, epoch: str | None, now: float) -> None:
-        """Replaces the copy by the core's answer, and notifies listeners of the difference."""
+        """Replaces the copy with the core's answer, and notifies listeners of the difference."""
         first, same = self.epoch is None, self.epoch == epoch
         self.epoch, self.current = epoch, True
         self._replace(answer, first=first, same=same, now=now)
 
     def give_up(self) -> None:  # noqa: B027 - most things are never lost.
-        """The thing did not come back."""
+        """The subject did not come back."""
 
     @abstractmethod
     def change(self, message: Change, ahead: float) -> bool:
-        """Changes the copy and notifies listeners; returns False where changes are missing before this one.
+        """Applies a change and notifies listeners; returns False if changes before this one are missing.
 
         Arguments:
-            ahead: seconds by which the core's clock, on which the message is, is ahead.
+            ahead: seconds by which the core's clock, whose times the message has, is ahead of this server's.
         """
 
     @abstractmethod
@@ -114,7 +114,7 @@ class Mirror(ABC):
 
         Arguments:
             first: no listener has received a state yet.
-            same: the previous versions mean the same in the core.
+            same: the copy's versions are still valid in the core.
         """
 
 
@@ -147,7 +147,7 @@ class SessionMirror(Mirror):
         if first:
             return
         if self.state is None and (self._lost_at is not None or (old is not None and not same)):
-            # A core that keeps its state in memory has started again: the authority may restore the session.
+            # A core that keeps its state in memory has restarted: the authority may restore the session.
             self._lost_at = now if self._lost_at is None else self._lost_at
             return
         self._lost_at = None
@@ -168,7 +168,7 @@ class SessionMirror(Mirror):
             case RelayedSession(state=state):
                 state = None if state is None else shifted(state, -ahead)
                 if state is not None and self._lost_at is not None:
-                    return False  # it is back, with its materials: both are needed at once.
+                    return False  # the session is back; its materials are needed at the same time.
                 if _is_news(self.state, state, same=True):
                     self.state = state
                     self.session_listeners.call(lambda each: each.session_changed(state))
@@ -264,7 +264,7 @@ class PlayerMirror(Mirror):
 
 
 def _is_news(old: SessionState | None, new: SessionState | None, *, same: bool) -> bool:
-    """Whether a state differs from the one before. In one epoch, a version that is not higher is known already."""
+    """Whether a state is new. Within one epoch, a version that is not higher is already known."""
     if old is None or new is None:
         return old is not new
     return new.version > old.version or not same

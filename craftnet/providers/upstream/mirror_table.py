@@ -1,6 +1,6 @@
-"""All copies of an edge: which of them it asks the core for, and what each message of the core means. Pure.
+"""All copies of an edge: which ones it requests, and the meaning of each message of the core. Pure.
 
-Requests go out by `take_requests`, messages come in by `receive`; `craftnet.providers.upstream.connection` carries
+`take_requests` returns requests to send, `receive` handles messages; `craftnet.providers.upstream.connection` carries
 both.
 """
 
@@ -45,27 +45,27 @@ from craftnet.relay.messages import (
 from craftnet.runtime.deferreds import Waiters
 
 MAX_ASKED = 256
-"""Watches without an answer at a time: the core's answers then fit into what may wait for an edge."""
+"""Maximum number of unanswered requests to follow, so that the answers fit into the core's queue for an edge."""
 
 CONNECTING = "This server is connecting to its core."
-"""Why an edge knows nothing yet."""
+"""Why an edge knows no state yet."""
 
 AnyMirror = TypeVar("AnyMirror", bound=Mirror)
 Key = tuple[Subject, UUID]
 
 
 class MirrorTable:
-    """The copies, by what they are of.
+    """The copies, by subject and key.
 
     Arguments:
         now: the steady clock, seconds.
-        ahead: seconds by which the core's clock is assumed to be ahead of it, until the core says what it shows.
-        linger: seconds for which a copy is kept up to date after its last listener.
-        lost_after: seconds after which a session ends that a core lost when it started again.
+        ahead: assumed seconds by which the core's clock is ahead of it, until the core has answered.
+        linger: seconds for which a copy is kept up to date after its last listener left.
+        lost_after: seconds after which a session ends that the core lost in a restart.
         wake: called when there are requests to send.
 
     Attributes:
-        problem: why the core's state is unknown now, for people; empty while it is known.
+        problem: why the core's state is unknown now, in English; empty while it is known.
     """
 
     def __init__(
@@ -80,10 +80,10 @@ class MirrorTable:
         self._core_epoch: str | None = None
         self._outdated: set[Key] = set()  # copies whose versions belong to an earlier epoch.
         self._to_ask: deque[Key] = deque()
-        self._queued: set[Key] = set()  # the same.
+        self._queued: set[Key] = set()  # the same keys.
         self._asked: set[Key] = set()
         self._requests: list[Request] = []
-        self._catching_up: dict[Key, Waiters[RelayAnswer]] = {}  # what is among the requests.
+        self._catching_up: dict[Key, Waiters[RelayAnswer]] = {}  # catch-up requests that are not sent yet.
         self._pending: dict[int, Deferred[RelayAnswer]] = {}
         self._next = 0
         self._connected = False
@@ -105,13 +105,13 @@ class MirrorTable:
     # What sources need
 
     def open(self, kind: type[AnyMirror], key: UUID, *, again: bool = False) -> AnyMirror:
-        """The copy of a thing, which the core is asked for if there is none.
+        """The copy of a subject; requests it from the core if there is none.
 
         Arguments:
-            again: asks even if there is one.
+            again: requests it even if there is one.
 
         Raises:
-            Unavailable: the core is unreachable, or knows nothing new itself.
+            Unavailable: the core is unreachable, or receives no changes itself.
         """
         self.check()
         name = kind.subject, key
@@ -127,10 +127,10 @@ class MirrorTable:
         return mirror
 
     def find(self, kind: type[AnyMirror], key: UUID) -> AnyMirror | None:
-        """The copy of a thing, if there is one."""
+        """The copy of a subject, if there is one."""
         mirror = self._mirrors.get((kind.subject, key))
         if mirror is not None:
-            mirror.left = self._now()  # it is asked about because a listener leaves.
+            mirror.left = self._now()  # a lookup means that a listener leaves.
         assert mirror is None or isinstance(mirror, kind)
         return mirror
 
@@ -140,17 +140,17 @@ class MirrorTable:
             raise Unavailable(self.problem)
 
     def find_entry(self, session_id: UUID) -> Deferred[RelayAnswer]:
-        """Asks for the queue entry of a session."""
+        """Requests the queue entry of a session."""
         return self._ask(lambda number: Find(number, session_id))
 
     def recall(self, subject: Subject, key: UUID, version: int) -> Deferred[RelayAnswer]:
-        """Asks for the changes after a version."""
+        """Requests the changes after a version."""
         return self._ask(lambda number: Recall(number, subject, key, version)).addCallback(self._on_our_clock)
 
     def catch_up(self, subject: Subject, key: UUID) -> Deferred[RelayAnswer]:
-        """Fires once every change has arrived that a subscriber of the core may have received before this call.
+        """Fires once every change has arrived that the core's own subscribers may have received before this call.
 
-        Callers between two frames share a request.
+        Calls between two frames share a request.
         """
         waiters = self._catching_up.get((subject, key))
         if waiters is None:
@@ -174,14 +174,14 @@ class MirrorTable:
     # What the connection needs
 
     def connected(self, epoch: str) -> None:
-        """A connection is open, and the core has named its epoch: asks for every copy again."""
+        """A connection is open, and the core has named its epoch: requests every copy again."""
         self._connected = True
         self.problem = ""
-        self.read_clock()  # first: the answers that follow are converted with it.
+        self.read_clock()  # first, because it converts the times of the answers that follow.
         self._resynchronise(epoch)
 
     def disconnected(self, problem: str) -> None:
-        """The connection is lost: nothing that was asked will be answered."""
+        """The connection is lost: open requests stay unanswered."""
         self._connected = False
         self.problem = problem
         self._requests.clear()
@@ -201,17 +201,17 @@ class MirrorTable:
                 self._forget(name)
 
     def read_clock(self) -> None:
-        """Asks what the core's clock shows."""
+        """Requests the time on the core's clock."""
         self._request(ReadClock(self._now()))
 
     def take_requests(self) -> list[Request]:
-        """Removes and returns what is to be sent now."""
+        """Removes and returns the requests to send now."""
         requests, self._requests = self._requests, []
         self._catching_up.clear()
         return requests
 
     def turn(self) -> None:
-        """Ends copies without listeners and those that the core did not restore; asks again for refused ones."""
+        """Drops unused copies, ends sessions that the core did not restore, and repeats refused requests."""
         now = self._now()
         for name, mirror in tuple(self._mirrors.items()):
             if not mirror.listened and mirror.left + self._linger <= now:
@@ -254,7 +254,7 @@ class MirrorTable:
                 self._resynchronise(epoch)
 
     def _resynchronise(self, epoch: str) -> None:
-        """Asks for every copy; those of another epoch are outdated until the core has answered."""
+        """Requests every copy; those of another epoch are outdated until the core has answered."""
         if epoch != self._core_epoch:
             self._core_epoch = epoch
             self._outdated.update(name for name, mirror in self._mirrors.items() if mirror.epoch is not None)
@@ -301,7 +301,7 @@ class MirrorTable:
         name = subject, key
         mirror = self._mirrors.get(name)
         if mirror is None or not mirror.current:
-            return  # the answer that is under way has it.
+            return  # the pending answer contains this change.
         if not mirror.change(message, self._clock.ahead):
             mirror.current = False
             self._ask_for(name)
@@ -324,5 +324,5 @@ class MirrorTable:
 
 
 def _refusal(message: Refused | FollowRefused) -> Refusal:
-    """The core's refusal, as one of this server."""
+    """The core's refusal as a refusal of this server."""
     return NotFound(message.message) if message.status == NotFound.status else Unavailable(message.message)

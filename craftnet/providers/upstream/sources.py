@@ -1,4 +1,4 @@
-"""The three sources of an edge: each answers from the copies, and asks the core for what is not there."""
+"""The three sources of an edge: each answers from the copies, and requests from the core those it does not have."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ from craftnet.providers.upstream.mirror_table import MirrorTable
 from craftnet.relay.messages import Subject
 
 ANSWER_TIMEOUT = 5.0
-"""Seconds for an answer of the core."""
+"""Seconds that the core may take to answer."""
 
 NIL = UUID(int=0)
-"""The nil UUID (RFC 9562 section 5.9) names nothing: the core is not asked for it. Health checks look it up."""
+"""The nil UUID (RFC 9562 section 5.9), which names nothing. Health checks look it up; the core is not asked."""
 
 
 class _UpstreamSource:
-    """The common part.
+    """The part that the three sources share.
 
     Arguments:
-        core: the URL of the core, for messages.
+        core: the URL of the core, for error texts.
     """
 
     subject: Subject
@@ -53,7 +53,7 @@ class _UpstreamSource:
 
     @property
     def epoch(self) -> str | None:
-        """As in `ISharedSource`: that of the core's positions."""
+        """As in `ISharedSource`: the epoch of the core's positions."""
         return self._mirrors.epoch
 
     @property
@@ -66,7 +66,7 @@ class _UpstreamSource:
         return self._within(Deferred.fromCoroutine(self._caught_up(key)))
 
     def apply(self, events: Sequence[Event]) -> Deferred[list[EventOutcome]]:
-        """Refuses them: an edge keeps no state.
+        """Refuses events: an edge keeps no state of its own.
 
         Fails:
             Misdirected: there are events.
@@ -84,7 +84,7 @@ class _UpstreamSource:
             await self._within(mirror.answered.wait())
 
     def _within(self, answer: Deferred[Any]) -> Deferred[Any]:
-        """The same, failing with `Unavailable` when the core does not answer in time."""
+        """The same Deferred, which fails with `Unavailable` if the core does not answer in time."""
         return answer.addTimeout(ANSWER_TIMEOUT, self._clock).addErrback(self._silent)
 
     def _silent(self, failure: Failure) -> Any:
@@ -109,7 +109,7 @@ class UpstreamSessions(_UpstreamSource):
     subject = Subject.SESSION
 
     def get(self, session_id: UUID) -> Deferred[SessionState | None]:
-        """As in `ISessionSource`. Follows the session for a while: most who ask will watch it."""
+        """As in `ISessionSource`. Follows the session for a while, since a watch usually comes next."""
         return Deferred.fromCoroutine(self._get(session_id))
 
     def watch(self, session_id: UUID, listener: ISessionListener) -> Deferred[SessionState | None]:
@@ -147,7 +147,7 @@ class UpstreamSessions(_UpstreamSource):
         return mirror.state
 
     async def _watch_player(self, player_id: UUID, listener: IPlayerListener) -> Sequence[UUID]:
-        # Asked for again each time: the copy does not know which of the sessions have ended.
+        # Requested each time: the copy does not know which of the sessions have ended.
         mirror = self._mirrors.open(PlayerMirror, player_id, again=True)
         await self._joined(mirror, mirror.listeners, listener)
         return mirror.sessions

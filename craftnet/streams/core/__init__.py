@@ -1,1 +1,1 @@
-"""What a node does with the messages of a bus, without I/O."""
+"""The state of a node's reading from a message bus, without I/O."""

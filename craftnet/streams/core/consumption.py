@@ -1,8 +1,8 @@
-"""What a node has read from a stream and not finished: in which order it is applied, and what waits. Pure.
+"""The messages that a node has received and not finished: their order of application, and those that wait. Pure.
 
-The start of a session and its progress arrive on different topics, in no guaranteed order. An event whose session is
-unknown waits for the start and is applied right after it. Another node that shares the state may apply the start; this
-node notices when it tries again.
+The start of a session and its progress arrive on different topics, in no guaranteed order. An event of an unknown
+session waits for the session's start and is applied right after it. If another node that shares the state applies the
+start, this node notices when it retries.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ START_TIMEOUT = 10.0
 """Seconds that an event waits for the start of its session."""
 
 FIRST_RETRY = 0.25
-"""Seconds until an event that waits is tried for the first time again; later, after a quarter of its age."""
+"""Seconds until a waiting event is first retried; later intervals are a quarter of its age."""
 
 MAX_WAITING = 20_000
-"""Events that wait for a start; beyond that, the oldest are given up."""
+"""Maximum number of events that wait for a start; beyond it, the oldest are given up."""
 
 BATCH = 200
-"""Messages that are applied together: a few milliseconds of work."""
+"""Maximum number of messages applied together: a few milliseconds of work."""
 
 MAX_QUEUED = 5_000
-"""Messages that are received and not yet applied, beyond which there is no room for more."""
+"""Maximum number of received messages that are not applied yet; beyond it, reading pauses."""
 
 MAX_QUEUED_BYTES = 16 * 1_048_576
-"""The same in bytes."""
+"""The same limit in bytes."""
 
 _TOO_LARGE = rejected(f"the message is longer than {MAX_MESSAGE} bytes")
 
@@ -44,8 +44,8 @@ class Taken(Struct):
     """A message that is being applied, or waits.
 
     Attributes:
-        event: its event; for one that is none, the outcome that says why.
-        deadline: when it is given up, on the steady clock; None while its session was not missed.
+        event: its event, or the outcome that says why it is not one.
+        deadline: when it is given up, on the steady clock; None if its session has not been found missing.
     """
 
     message: StreamMessage
@@ -54,18 +54,18 @@ class Taken(Struct):
 
     @property
     def session(self) -> UUID | None:
-        """The session without whose start the event is rejected."""
+        """The session whose start the event needs."""
         event = self.event
         return None if not isinstance(event, Event) or isinstance(event.data, QueueUpdate) else event.session_id
 
 
 class Settled(Struct, frozen=True):
-    """What is finished.
+    """Finished messages.
 
     Attributes:
-        messages: those that the stream need not deliver again.
+        messages: messages that the stream need not deliver again.
         outcomes: the outcomes of their events, in the same order.
-        dead_letters: what was given up.
+        dead_letters: the messages among them that were given up.
     """
 
     messages: list[StreamMessage]
@@ -74,7 +74,7 @@ class Settled(Struct, frozen=True):
 
 
 class _Waiting(Struct):
-    """The events of one session that wait, in order.
+    """The waiting events of one session, in order.
 
     Attributes:
         since: when the oldest began to wait, on the steady clock.
@@ -87,7 +87,7 @@ class _Waiting(Struct):
 
 
 class Consumption:
-    """The messages that a node has received and not finished. `take` and `settle` are called in turns."""
+    """The messages that a node has received and not finished. `take` and `settle` are called alternately."""
 
     def __init__(self) -> None:
         self._queue: deque[StreamMessage] = deque()
@@ -99,22 +99,22 @@ class Consumption:
 
     @property
     def queued(self) -> int:
-        """The number of messages that are received and not yet applied."""
+        """The number of received messages that are not applied yet."""
         return len(self._queue)
 
     @property
     def waiting(self) -> int:
-        """The number of events that wait for a start."""
+        """The number of events that wait for a session's start."""
         return self._number_waiting
 
     @property
     def is_full(self) -> bool:
-        """Whether there is no room for more messages."""
+        """Whether reading must pause."""
         return len(self._queue) >= MAX_QUEUED or self._queued_bytes >= MAX_QUEUED_BYTES
 
     @property
     def has_room(self) -> bool:
-        """Whether a stream that was paused may go on."""
+        """Whether a paused stream may resume."""
         return len(self._queue) <= MAX_QUEUED // 4 and self._queued_bytes <= MAX_QUEUED_BYTES // 4
 
     def receive(self, messages: Sequence[StreamMessage]) -> None:
@@ -123,7 +123,7 @@ class Consumption:
         self._queued_bytes += sum(len(message.value) for message in messages)
 
     def forget(self, partitions: Collection[str]) -> None:
-        """Drops what came from partitions that another node reads now, which will receive it."""
+        """Drops messages from partitions that another node now reads; that node receives them."""
         self._queue = deque(message for message in self._queue if message.partition not in partitions)
         self._queued_bytes = sum(len(message.value) for message in self._queue)
         for session, waiting in list(self._waiting.items()):
@@ -135,13 +135,13 @@ class Consumption:
         self._lost.update(partitions)
 
     def clear(self) -> None:
-        """Drops everything: the stream will deliver it again."""
+        """Drops all messages; the stream delivers them again."""
         self._queue.clear()
         self._waiting.clear()
         self._queued_bytes = self._number_waiting = 0
 
     def take(self, now: Moment) -> list[Taken]:
-        """The next messages to apply, in order; empty when there are none now."""
+        """The next messages to apply, in order; empty if there are none now."""
         self._lost.clear()
         due = self._due(now.steady)
         messages = [self._queue.popleft() for _ in range(min(BATCH - len(due), len(self._queue)))]
@@ -149,11 +149,11 @@ class Consumption:
         return self._in_order(due + _decoded(messages, now), now.steady)
 
     def kept(self, taken: Sequence[Taken]) -> list[Taken]:
-        """Those of `taken` whose partitions this node still reads, to be applied again after a failure."""
+        """Those of `taken` whose partitions this node still reads; they are applied again after a failure."""
         return [each for each in taken if each.message.partition not in self._lost]
 
     def settle(self, taken: Sequence[Taken], outcomes: Sequence[EventOutcome], now: float) -> Settled:
-        """The outcomes of what was taken.
+        """Records the outcomes of messages that were taken.
 
         Arguments:
             now: on the steady clock.
@@ -173,7 +173,7 @@ class Consumption:
         return settled
 
     def _due(self, now: float) -> list[Taken]:
-        """What waits and is to be tried again, one batch at most."""
+        """Waiting messages that are due for a retry, at most one batch."""
         due: list[Taken] = []
         if not self._waiting or now < self._next_look:
             return due
@@ -186,9 +186,9 @@ class Consumption:
         return due
 
     def _in_order(self, taken: list[Taken], now: float) -> list[Taken]:
-        """Those that need not wait; a start comes before the other events of its session, which come as they came."""
+        """Messages to apply now. A session's start comes first; its other events keep their order."""
         starts = {each.session for each in taken if _is_start(each)}
-        if not starts and not self._waiting:  # nearly always.
+        if not starts and not self._waiting:  # the usual case.
             return taken
         held: dict[UUID, list[Taken]] = {}
         ordered: list[Taken] = []
@@ -228,7 +228,7 @@ class Consumption:
             self._give_up_oldest()
 
     def _give_up_oldest(self) -> None:
-        """Makes a tenth of the events that wait due for the last time."""
+        """Makes the oldest tenth of the waiting events due for the last time."""
         left = MAX_WAITING // 10
         for waiting in sorted(self._waiting.values(), key=lambda waiting: waiting.since):
             waiting.retry_at = -inf
@@ -255,7 +255,7 @@ def _is_start(taken: Taken) -> bool:
 
 
 def _given_up(taken: Taken, outcome: EventOutcome) -> DeadLetterReason | None:
-    """Why a message can never be applied; None where it was, or where its event contradicts the state."""
+    """Why a message can never be applied; None if it was applied, or if its event contradicts the state."""
     if taken.event is _TOO_LARGE:
         return DeadLetterReason.TOO_LARGE
     if isinstance(taken.event, EventOutcome):
@@ -266,4 +266,4 @@ def _given_up(taken: Taken, outcome: EventOutcome) -> DeadLetterReason | None:
 
 
 FAILED = rejected("applying the event failed; the log has the error")
-"""The outcome of an event whose application raised an error that is a fault."""
+"""The outcome of an event whose application raised an unexpected error."""

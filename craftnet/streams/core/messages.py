@@ -9,20 +9,20 @@ from msgspec import Struct
 from craftnet.contract.messages import rfc3339
 
 MAX_MESSAGE = 1_048_576
-"""Bytes of a message; as in a body of POST /events."""
+"""Maximum length of a message in bytes, as in a body of POST /events."""
 
 SHOWN = 4096
-"""Bytes of a message that a dead letter shows."""
+"""Number of bytes of a message that a dead letter shows."""
 
 
 class StreamMessage(Struct, frozen=True, gc=False):
     """One message: one event as JSON.
 
     Attributes:
-        partition: the part of the stream that it is from; the order within a part counts.
+        partition: the part of the stream that the message is from; messages of a part are in order.
         offset: its place in that part.
-        timestamp: when the bus took it, Unix seconds; 0 where it is not known.
-        reply_to: where the message is acknowledged, on a bus where each one is.
+        timestamp: when the bus stored it, Unix seconds; 0 if unknown.
+        reply_to: the subject that acknowledges it, on a bus that acknowledges messages one by one.
     """
 
     value: bytes
@@ -36,15 +36,15 @@ class DeadLetterReason(StrEnum):
     """Why a message is given up."""
 
     UNDECODABLE = "undecodable"
-    """It is no event."""
+    """It is not an event."""
     UNKNOWN_TYPE = "unknown_type"
     """It is an event of a type that craftnet does not know."""
     TOO_LARGE = "too_large"
     """It is longer than 1 MiB."""
     NOT_STARTED = "not_started"
-    """Its session's start did not come in time."""
+    """The start of its session did not arrive in time."""
     FAILED = "failed"
-    """Applying it raised an error, which is logged: a fault of craftnet or of a back end."""
+    """Applying it raised an unexpected error, which is logged: a fault of craftnet or of a back end."""
 
 
 class DeadLetter(Struct, frozen=True):
@@ -67,15 +67,15 @@ class DeadLetterLine(Struct, frozen=True):
     partition: str
     """The topic and the partition, or the stream, that the message is from."""
     offset: int
-    """Its offset, or sequence."""
+    """Its offset or sequence."""
     size: int
     """Its length in bytes."""
     value: str
-    """Its first 4096 bytes as text; what is not UTF-8 as `\\xNN`."""
+    """Its first 4096 bytes as text; bytes that are not UTF-8 appear as `\\xNN`."""
 
 
 def line_of(letter: DeadLetter, now: float) -> DeadLetterLine:
-    """The line about a message that is given up at `now`, Unix seconds."""
+    """The line for a message that is given up at `now`, Unix seconds."""
     message = letter.message
     text = message.value[:SHOWN].decode("utf-8", "backslashreplace")
     return DeadLetterLine(

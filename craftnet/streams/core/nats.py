@@ -1,4 +1,4 @@
-"""The protocol of NATS clients, and JetStream's on top of it: bytes in, frames out. Pure.
+"""The NATS client protocol, and JetStream on top of it: bytes in, frames out. Pure.
 
 Sources: the NATS client protocol (docs.nats.io, "Client Protocol"), and JetStream's wire API (ADR-4 for headers, ADR-13
 for pull requests, ADR-42 for pinned clients).
@@ -17,24 +17,24 @@ from craftnet.contract.messages import rfc3339
 from craftnet.errors import CraftnetError
 
 MAX_LINE = 65_536
-"""Bytes of a control line; INFO is the longest."""
+"""Maximum length of a control line in bytes; INFO is the longest."""
 
 MAX_PAYLOAD = 8 * 1_048_576
-"""Bytes of a payload with its headers; a server allows 1 MiB by default."""
+"""Maximum length in bytes of a payload with its headers; servers allow 1 MiB by default."""
 
 CRLF = b"\r\n"
 
 PRIORITY_GROUP = "craftnet"
-"""The priority group of a consumer in which one client at a time gets messages."""
+"""The priority group of a consumer; one of its clients at a time gets messages."""
 
 PIN_TIMEOUT = 10.0
-"""Seconds without a pull request after which another client may get the messages."""
+"""Seconds without a pull request after which the server lets another client have the messages."""
 
 ACK_WAIT = 20.0
-"""Seconds after which a message that is not acknowledged is delivered again."""
+"""Seconds after which the server delivers an unacknowledged message again."""
 
 MAX_ACK_PENDING = 30_000
-"""Messages that are delivered and not acknowledged, beyond which the server delivers nothing."""
+"""Number of unacknowledged messages at which the server stops delivering."""
 
 
 class NatsError(CraftnetError):
@@ -42,7 +42,7 @@ class NatsError(CraftnetError):
 
 
 class Info(Struct, frozen=True):
-    """`INFO`: what the server says about itself."""
+    """`INFO`: the server's description of itself."""
 
     version: str = ""
     headers: bool = False
@@ -55,8 +55,8 @@ class Delivery(Struct, frozen=True):
     """`MSG` or `HMSG`.
 
     Attributes:
-        reply_to: where an answer goes; empty: none is expected.
-        headers: the raw headers; empty: none.
+        reply_to: the subject for an answer; empty if none is expected.
+        headers: the raw headers; empty if there are none.
     """
 
     subject: str
@@ -72,12 +72,12 @@ class Delivery(Struct, frozen=True):
 
     @property
     def description(self) -> str:
-        """What follows the status."""
+        """The text after the status."""
         first = self.headers.partition(CRLF)[0].decode("utf-8", "replace").split(None, 2)
         return first[2] if len(first) > 2 else ""
 
     def header(self, name: str) -> str:
-        """The value of a header; empty where there is none."""
+        """The value of a header; empty if it is absent."""
         found = re.search(rb"\r\n%b:[ \t]*([^\r\n]*)" % re.escape(name.encode()), self.headers)
         return "" if found is None else found[1].decode("utf-8", "replace").strip()
 
@@ -87,11 +87,11 @@ class Ping(Struct, frozen=True):
 
 
 class Pong(Struct, frozen=True):
-    """`PONG`: the answer to ours."""
+    """`PONG`: the answer to this client's PING."""
 
 
 class ServerError(Struct, frozen=True):
-    """`-ERR`: what is wrong."""
+    """`-ERR`: an error."""
 
     text: str
 
@@ -102,17 +102,17 @@ _decode_info = msgspec.json.Decoder(Info).decode
 
 
 class NatsParser:
-    """Takes the server's bytes apart, however they are cut."""
+    """Splits the server's bytes into frames, wherever reads divide them."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
-        self._pending: tuple[str, str, int, int] | None = None  # subject, reply, length of headers, of everything.
+        self._pending: tuple[str, str, int, int] | None = None  # subject, reply, length of headers, total.
 
     def feed(self, octets: bytes) -> Iterator[Frame]:
-        """The frames that are complete with these bytes.
+        """The frames that these bytes complete.
 
         Raises:
-            NatsError: they are not NATS.
+            NatsError: the bytes are not NATS.
         """
         self._buffer += octets
         while (frame := self._next()) is not None:
@@ -120,13 +120,13 @@ class NatsParser:
                 yield frame  # type: ignore[misc]  # a frame, as it is not that object.
 
     def _next(self) -> Frame | object | None:
-        """The next frame; None when it is not complete; `_NOTHING` after a part that is none."""
+        """The next frame; None while it is incomplete; `_NOTHING` for a line that is not a frame."""
         if self._pending is not None:
             return self._payload(*self._pending)
         end = self._buffer.find(CRLF)
         if end < 0:
             if len(self._buffer) > MAX_LINE:
-                raise NatsError("the server sends a line without an end")
+                raise NatsError("the server sends a line that is too long")
             return None
         line = bytes(self._buffer[:end])
         del self._buffer[: end + 2]
@@ -157,7 +157,7 @@ class NatsParser:
         if len(self._buffer) < length + 2:
             return None
         if self._buffer[length : length + 2] != CRLF:
-            raise NatsError("a message of the server does not end where it says")
+            raise NatsError("a message of the server is not as long as its head says")
         frame = Delivery(subject, reply_to, bytes(self._buffer[:headers]), bytes(self._buffer[headers:length]))
         del self._buffer[: length + 2]
         self._pending = None
@@ -168,7 +168,7 @@ _NOTHING = object()
 
 
 def _message_line(rest: bytes, *, with_headers: bool) -> tuple[str, str, int, int]:
-    """The subject, the reply subject, and the lengths of headers and of everything."""
+    """The subject, the reply subject, the length of the headers, and the total length."""
     words = rest.decode("utf-8", "replace").split()
     lengths = words[-2:] if with_headers else words[-1:]
     names = words[: -len(lengths)]
@@ -181,7 +181,7 @@ def _message_line(rest: bytes, *, with_headers: bool) -> tuple[str, str, int, in
 
 
 def connect(name: str, user: str = "", password: str = "", token: str = "") -> bytes:
-    """`CONNECT`, with a `PING` whose answer shows that the server accepts it."""
+    """`CONNECT`, followed by a `PING` whose answer shows that the server has accepted it."""
     options: dict[str, object] = {
         "verbose": False,
         "pedantic": False,
@@ -227,17 +227,17 @@ def acknowledgements(reply_subjects: Iterable[str]) -> bytes:
 
 
 def refusals(reply_subjects: Iterable[str]) -> bytes:
-    """Gives messages back, which are delivered again at once."""
+    """Gives messages back; the server delivers them again at once."""
     return b"".join(b"PUB %b 4\r\n-NAK\r\n" % subject.encode() for subject in reply_subjects)
 
 
 class Delivered(Struct, frozen=True):
-    """What the reply subject of a JetStream message says.
+    """The information in the reply subject of a JetStream message.
 
     Attributes:
-        sequence: its number in the stream.
+        sequence: the message's number in the stream.
         timestamp: when it was stored, Unix seconds.
-        pending: messages of the stream that follow it.
+        pending: number of messages of the stream that follow it.
     """
 
     sequence: int
@@ -246,7 +246,7 @@ class Delivered(Struct, frozen=True):
 
 
 def delivered(reply_to: str) -> Delivered | None:
-    """What a reply subject says; None for one of another form.
+    """Parses a reply subject; returns None for one of another form.
 
     `$JS.ACK.<stream>.<consumer>.<deliveries>.<sequence>.<of the consumer>.<nanoseconds>.<pending>`, or with the domain
     and the account after ACK, and further parts at the end.
@@ -265,7 +265,7 @@ def consumer_config(name: str, since: float | None, subjects: tuple[str, ...]) -
 
     Arguments:
         since: Unix seconds; None: it begins with the next message.
-        subjects: those that it gets; empty: all of the stream.
+        subjects: the subjects it reads; empty: all subjects of the stream.
     """
     begin = (
         {"deliver_policy": "new"}
@@ -289,7 +289,7 @@ def consumer_config(name: str, since: float | None, subjects: tuple[str, ...]) -
 
 
 def pull(batch: int, expires: float, heartbeat: float, pin: str) -> bytes:
-    """The body of a request for messages; times in seconds."""
+    """The body of a pull request; times in seconds."""
     request: dict[str, object] = {
         "batch": batch,
         "expires": int(expires * 1e9),
@@ -308,7 +308,7 @@ class ApiError(Struct, frozen=True):
 
 
 class ConsumerInfo(Struct, frozen=True):
-    """JetStream's answer about a consumer, or its error."""
+    """JetStream's answer to a query of a consumer, or its error."""
 
     error: ApiError | None = None
     config: Mapping[str, Any] = {}
@@ -318,12 +318,12 @@ class ConsumerInfo(Struct, frozen=True):
 
     @property
     def is_missing(self) -> bool:
-        """Whether there is no such consumer."""
+        """Whether the consumer does not exist."""
         return self.error is not None and self.error.err_code == 10014
 
     @property
     def problem(self) -> str:
-        """Why it cannot be used; empty when it can."""
+        """Why the consumer cannot be used; empty if it can."""
         if self.error is not None:
             return self.error.description
         if self.config.get("ack_policy") != "explicit" or self.config.get("deliver_subject"):

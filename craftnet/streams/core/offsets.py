@@ -1,13 +1,13 @@
-"""Up to which offset everything of a partition is finished. Pure."""
+"""Tracks the offset below which every message of a partition is finished. Pure."""
 
 from __future__ import annotations
 
 
 class PartitionOffsets:
-    """The offsets of one partition: those received, and those finished, which need not be in order.
+    """The offsets of one partition: received, and finished in any order.
 
     Arguments:
-        begin: the first offset to read; None while it is not known.
+        begin: the first offset to read; None if it is unknown.
     """
 
     __slots__ = ("_committed", "_next", "_unfinished")
@@ -18,22 +18,22 @@ class PartitionOffsets:
         self._unfinished: dict[int, None] = {}
 
     def received(self, offset: int) -> None:
-        """The message at `offset` was received; later ones have larger offsets."""
+        """The message at `offset` was received; offsets increase."""
         self._unfinished[offset] = None
         self._next = offset + 1
 
     def finished(self, offset: int) -> None:
-        """The message at `offset` need not be read again. Unknown ones are ignored."""
+        """The message at `offset` need not be read again. Unknown offsets are ignored."""
         self._unfinished.pop(offset, None)
 
     @property
     def position(self) -> int | None:
-        """Where a reader that knows only what is finished has to begin; None while that is not known."""
+        """The offset at which the next reader must begin; None while it is unknown."""
         return next(iter(self._unfinished), self._next)
 
     @property
     def uncommitted(self) -> int | None:
-        """The position, if it is another one than was committed last."""
+        """The position if it differs from the last committed one; otherwise None."""
         position = self.position
         return None if position == self._committed else position
 

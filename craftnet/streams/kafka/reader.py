@@ -1,7 +1,7 @@
-"""Reads from Kafka in a thread of its own: polls, keeps the membership of the group, and commits what is finished.
+"""Reads from Kafka in a thread of its own: polls, stays a member of the consumer group, and commits offsets.
 
-Only librdkafka's calls block. The reactor's thread shares two values with this one: a queue of finished messages, and
-whether reading is paused. Needs confluent-kafka (the extra `craftnet[kafka]`).
+Only librdkafka's calls block. The reactor's thread shares two values with this thread: a queue of finished messages,
+and whether reading is paused. Needs confluent-kafka (the extra `craftnet[kafka]`).
 """
 
 from __future__ import annotations
@@ -18,37 +18,37 @@ from craftnet.streams.core.offsets import PartitionOffsets
 from craftnet.streams.interfaces import StreamStatus
 
 POLL_TIMEOUT = 0.1
-"""Seconds that a poll waits for a message, and the longest that a commit or a pause waits for its turn."""
+"""Seconds that a poll waits for a message. A due commit or a pause waits no longer than this."""
 
 BATCH = 500
-"""Messages that are handed over together."""
+"""Maximum number of messages handed to the receiver in one call."""
 
 COMMIT_INTERVAL = 1.0
-"""Seconds between commits: what a crash makes the next reader read again."""
+"""Seconds between commits. After a crash, the next reader reads up to this much again."""
 
 MEASURE_INTERVAL = 1.0
 """Seconds between measurements of the lag."""
 
 QUERY_INTERVAL = 5.0
-"""Seconds between questions to the brokers, which show whether they answer."""
+"""Seconds between queries of the brokers, which show whether they respond."""
 
 SETTLING = 10.0
-"""Seconds after a rebalance during which others may still join or leave."""
+"""Seconds after a rebalance within which further members may still join or leave."""
 
 ANSWER_TIMEOUT = 10.0
-"""Seconds for an answer that is needed before reading can begin."""
+"""Seconds that a query may take on whose answer reading depends."""
 
 QUERY_TIMEOUT = 1.0
-"""Seconds for an answer that is not."""
+"""Seconds that any other query may take."""
 
 _REBALANCING = frozenset({KafkaError.ILLEGAL_GENERATION, KafkaError.REBALANCE_IN_PROGRESS})
-"""Errors of commits during a rebalance: they are repeated, or another member reads on."""
+"""Errors of commits during a rebalance. The commit is repeated, or the partition's next reader resumes."""
 
 _TOPIC_ERRORS = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.TOPIC_AUTHORIZATION_FAILED})
 
 
 class KafkaConsumer(Protocol):
-    """What is used of `confluent_kafka.Consumer`."""
+    """The methods of `confluent_kafka.Consumer` that the reader calls."""
 
     def subscribe(self, topics: list[str], on_assign: Any = ..., on_revoke: Any = ..., on_lost: Any = ...) -> None:
         """Joins the group; the callbacks are called in `poll` and `close`."""
@@ -57,28 +57,28 @@ class KafkaConsumer(Protocol):
         """The next message, or None."""
 
     def consume(self, num_messages: int, timeout: float) -> list[Any]:
-        """Up to that many messages."""
+        """Up to `num_messages` messages."""
 
     def incremental_assign(self, partitions: list[Any]) -> None:
-        """Reads these partitions, too."""
+        """Adds partitions to those that are read."""
 
     def incremental_unassign(self, partitions: list[Any]) -> None:
-        """Reads them no longer."""
+        """Removes partitions from those that are read."""
 
     def pause(self, partitions: list[Any]) -> None:
-        """Fetches nothing from these partitions."""
+        """Stops fetching from these partitions."""
 
     def resume(self, partitions: list[Any]) -> None:
-        """Fetches again."""
+        """Resumes fetching from these partitions."""
 
     def committed(self, partitions: list[Any], timeout: float) -> list[Any]:
-        """The committed offsets."""
+        """The committed offsets of these partitions."""
 
     def offsets_for_times(self, partitions: list[Any], timeout: float) -> list[Any]:
-        """The first offsets from given dates on, Unix milliseconds."""
+        """The first offset of each partition at or after a date, in Unix milliseconds."""
 
     def get_watermark_offsets(self, partition: Any, timeout: float = ..., cached: bool = ...) -> Any:
-        """The first and the next offset of a partition."""
+        """The first offset of a partition, and the one after its last."""
 
     def list_topics(self, topic: str, timeout: float) -> Any:
         """The metadata of a topic."""
@@ -91,17 +91,17 @@ class KafkaConsumer(Protocol):
 
 
 class KafkaReceiver(Protocol):
-    """Takes what is read. Called in the reader's thread."""
+    """Takes the messages that the reader reads. Its methods are called in the reader's thread."""
 
     def deliver(self, messages: Sequence[StreamMessage]) -> None:
-        """Hands messages over, without waiting."""
+        """Hands messages over; does not block."""
 
     def revoke(self, partitions: Collection[str]) -> None:
-        """Hands partitions back; returns when nothing from them is being applied."""
+        """Gives partitions back. Returns once no message of theirs is being applied."""
 
 
 class _Partition:
-    """A partition that is read here."""
+    """A partition assigned to this reader."""
 
     def __init__(self, topic: str, number: int, begin: int | None) -> None:
         self.topic = topic
@@ -110,29 +110,29 @@ class _Partition:
         self.offsets = PartitionOffsets(begin)
 
     def at(self, offset: int) -> TopicPartition:
-        """An offset in it."""
+        """An offset of this partition, in librdkafka's form."""
         return TopicPartition(self.topic, self.number, offset)
 
     @property
     def handle(self) -> TopicPartition:
-        """It, for librdkafka."""
+        """This partition, in librdkafka's form."""
         return TopicPartition(self.topic, self.number)
 
 
 class KafkaReader:
-    """One membership of a group, from joining to leaving.
+    """One membership of a consumer group, from joining to leaving.
 
     Arguments:
         make_consumer: makes a `confluent_kafka.Consumer` with these callbacks.
-        replay: seconds; a partition without a committed offset begins with the messages of this time.
+        replay: seconds; a partition without a committed offset is read from this long ago.
         wall: the system's clock, Unix seconds.
-        steady: seconds of a clock that is never set.
+        steady: the steady clock, seconds.
 
     Attributes:
-        finished: messages that need not be read again; the reactor's thread appends.
-        pausing: whether nothing shall be read now; the reactor's thread sets it.
-        stopping: whether the reader shall leave; the reactor's thread sets it.
-        status: what is known; replaced as a whole.
+        finished: messages that need not be read again; the reactor's thread appends them.
+        pausing: whether reading should pause; the reactor's thread sets it.
+        stopping: whether the reader should leave the group; the reactor's thread sets it.
+        status: the current status; replaced as a whole.
     """
 
     _log = Logger()
@@ -167,10 +167,10 @@ class KafkaReader:
         self._consumer = make_consumer({"error_cb": self._failed, "on_commit": self._committed})
 
     def run(self) -> None:
-        """Reads until `stopping`; then commits, and leaves the group.
+        """Reads until `stopping` is set, then commits and leaves the group.
 
         Raises:
-            KafkaException: the membership cannot go on; another reader may begin.
+            KafkaException: the membership is lost; a new reader may join again.
         """
         try:
             self._consumer.subscribe(
@@ -185,7 +185,7 @@ class KafkaReader:
             self._consumer.close()
 
     def turn(self) -> None:
-        """Does everything once; takes `POLL_TIMEOUT` seconds where nothing arrives."""
+        """Runs one iteration; takes `POLL_TIMEOUT` seconds if no message arrives."""
         self._obey()
         first = self._consumer.poll(POLL_TIMEOUT)
         if self._fatal is not None:
@@ -206,7 +206,7 @@ class KafkaReader:
             self._measure(now)
 
     def _obey(self) -> None:
-        """Does what the reactor's thread wants."""
+        """Applies what the reactor's thread has requested."""
         while self.finished:
             for message in self.finished.popleft():
                 partition = self._named.get(message.partition)
@@ -221,7 +221,7 @@ class KafkaReader:
                 self._consumer.resume(handles)
 
     def _message(self, message: Any) -> StreamMessage | None:
-        """A message of librdkafka's as ours; None for what is none, and what is not expected any more."""
+        """Converts a message of librdkafka; returns None for an error or a partition that was given back."""
         if (error := message.error()) is not None:
             if error.code() in _TOPIC_ERRORS:
                 self._topic_problem = error.str()
@@ -242,7 +242,7 @@ class KafkaReader:
         self._balanced_at = self._steady()
         try:
             begins = self._begin(consumer, handles)
-        except KafkaException as error:  # which must not leave a callback of librdkafka's.
+        except KafkaException as error:  # must not propagate out of a callback of librdkafka.
             self._fatal = error
             return
         for handle in begins:
@@ -257,7 +257,7 @@ class KafkaReader:
         """Where reading begins: at the committed offsets, or else `replay` seconds ago.
 
         Raises:
-            KafkaException: that is not known.
+            KafkaException: the brokers do not say.
         """
         if not handles:
             return []
@@ -269,7 +269,7 @@ class KafkaReader:
             ends = {}
             for each in found:
                 offset = each.offset
-                if not self._replay or offset < 0:  # nothing since then.
+                if not self._replay or offset < 0:  # no message is that recent.
                     offset = consumer.get_watermark_offsets(
                         TopicPartition(each.topic, each.partition), timeout=ANSWER_TIMEOUT
                     )[1]
@@ -281,7 +281,7 @@ class KafkaReader:
         return begins
 
     def _revoked(self, consumer: KafkaConsumer, handles: list[TopicPartition]) -> None:
-        """Hands partitions over to another member: what is being applied is finished and committed before."""
+        """Gives partitions to another member, after finishing and committing what is being applied."""
         gone = self._given_back(handles)
         self._obey()
         self._commit(gone, asynchronous=False)
@@ -289,7 +289,7 @@ class KafkaReader:
         consumer.incremental_unassign(handles)
 
     def _lost(self, consumer: KafkaConsumer, handles: list[TopicPartition]) -> None:
-        """Another member may read these partitions already, so that nothing can be committed."""
+        """Drops partitions without a commit: another member may be reading them already."""
         self._drop(self._given_back(handles))
         consumer.incremental_unassign(handles)
 
@@ -306,7 +306,7 @@ class KafkaReader:
             self._named.pop(partition.name, None)
 
     def _commit(self, partitions: Iterable[_Partition], *, asynchronous: bool) -> None:
-        """Commits what is finished. What cannot be committed is read again."""
+        """Commits finished offsets. Messages whose commit fails are read again."""
         offsets = [
             partition.at(position)
             for partition in partitions
@@ -328,7 +328,7 @@ class KafkaReader:
             self._log.warn("offsets were not committed to Kafka: {reason}", reason=error.str())
 
     def _failed(self, error: KafkaError) -> None:
-        """librdkafka reports a fault of its connections; it keeps trying."""
+        """Records a connection error. librdkafka keeps retrying."""
         self._problem = error.str()
 
     def _measure(self, now: float) -> None:
@@ -337,8 +337,8 @@ class KafkaReader:
             self._query_at = now + QUERY_INTERVAL
         lag: Counter[str] = Counter(dict.fromkeys(self._topics, 0))
         for number, partition in enumerate(self._partitions.values()):
-            # While nothing is fetched, only a question shows what is new.
-            # When the first question is not answered, no other is asked in this turn.
+            # While nothing is fetched, only a query shows whether new messages arrived.
+            # If the first query fails, the others are skipped in this iteration.
             more = not number or (self._paused and not self._problem)
             lag[partition.topic] += self._lag_of(partition, ask=ask and more)
         if self._balanced_at is not None and now >= self._balanced_at + SETTLING and not self._problem:
@@ -359,7 +359,7 @@ class KafkaReader:
         return max(0, high - (low if position is None else position)) if high >= 0 else 0
 
     def _count_partitions(self) -> None:
-        """Finds out whether other members read a part of the topics."""
+        """Checks whether other members read a part of the topics."""
         try:
             found = [self._consumer.list_topics(topic, timeout=QUERY_TIMEOUT).topics[topic] for topic in self._topics]
         except KafkaException as error:

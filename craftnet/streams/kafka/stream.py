@@ -21,36 +21,36 @@ from craftnet.streams.interfaces import IEventStream, IEventStreamFactory, IStre
 from craftnet.streams.registry import REPLAY_HELP, replay_seconds
 
 RETRY_DELAY = 1.0
-"""Seconds from a failure of a reader to the next one."""
+"""Seconds between the failure of a reader and the start of the next one."""
 
 PRESET = {
-    # Reading never commits by itself: only what the back end keeps is committed.
+    # Reading never commits by itself: only messages that the back end has kept are committed.
     "enable.auto.commit": False,
     "enable.auto.offset.store": False,
-    # Members that stay keep their partitions while others join or leave.
+    # Members keep their partitions while others join or leave.
     "partition.assignment.strategy": "cooperative-sticky",
-    # Where the committed offset is not kept any more, the oldest message is the next one.
+    # If the committed offset no longer exists, reading resumes at the oldest message.
     "auto.offset.reset": "earliest",
 }
-"""Properties of librdkafka that are not for an operator to set."""
+"""Properties of librdkafka that operators may not set."""
 
 DEFAULTS: Mapping[str, Any] = {
-    # A dead node's partitions are read by others after ten seconds.
+    # After ten seconds, other members read a dead node's partitions.
     "session.timeout.ms": 10_000,
     "heartbeat.interval.ms": 3_000,
-    # librdkafka fetches ahead; what it holds counts beside what craftnet holds.
+    # librdkafka fetches ahead; its buffer adds to craftnet's own.
     "queued.max.messages.kbytes": 16_384,
     "reconnect.backoff.max.ms": 5_000,
 }
-"""Other defaults of ours."""
+"""Defaults that differ from librdkafka's, and that operators may change."""
 
 
 class KafkaSettings(Struct, frozen=True):
     """The arguments of `--ingest kafka:…`.
 
     Attributes:
-        replay: seconds; a partition without a committed offset begins with the messages of this time.
-        properties: properties of librdkafka, such as those of TLS and SASL.
+        replay: seconds; a partition without a committed offset is read from this long ago.
+        properties: further properties of librdkafka, such as those of TLS and SASL.
     """
 
     brokers: str
@@ -67,11 +67,11 @@ class KafkaSettings(Struct, frozen=True):
 
 
 def read_properties(path: str) -> dict[str, str]:
-    """The properties in a file, one `name=value` a line; lines that begin with # are comments.
+    """Reads properties from a file, one `name=value` a line; lines that begin with # are comments.
 
     Raises:
-        ConfigurationError: it cannot be read, has another line, or a property that craftnet sets. No message has a
-            value, which may be a secret.
+        ConfigurationError: the file cannot be read, a line has another form, or craftnet sets the property itself. No
+            error contains a value, since values may be secrets.
     """
     try:
         with open(path, encoding="utf-8") as file:
@@ -97,10 +97,10 @@ class KafkaStream:
     """Reads topics as a member of a consumer group, in a thread.
 
     Arguments:
-        new_reader: makes a `craftnet.streams.kafka.reader.KafkaReader` for the receiver that it is called with; its
-            module needs confluent-kafka.
-        reactor: a clock, and IReactorFromThreads.
-        is_passing: whether an error is Kafka's, and no fault of the code.
+        new_reader: makes a `craftnet.streams.kafka.reader.KafkaReader` for the given receiver; its module needs
+            confluent-kafka.
+        reactor: a clock that also provides `IReactorFromThreads`.
+        is_passing: whether an error comes from Kafka rather than from a fault of the code.
     """
 
     _log = Logger()
@@ -174,7 +174,7 @@ class KafkaStream:
                 self._reader = self._new_reader(self)
                 self._reader.pausing = self._pausing
                 await deferToThreadPool(self._reactor, self._threads, self._reader.run)
-            except Exception as error:  # librdkafka's, which passes, or a fault of ours.
+            except Exception as error:  # a temporary error of librdkafka's, or a fault of the code.
                 self._problem = f"reading from Kafka failed: {error}"
                 if self._is_passing(error):
                     self._log.warn("reading from Kafka failed, and is tried again: {error}", error=error)
@@ -213,7 +213,7 @@ class KafkaFactory:
         """As in `IEventStreamFactory`."""
         settings = kafka_settings(arguments)
         try:
-            from confluent_kafka import Consumer, KafkaException  # not above: an extra.
+            from confluent_kafka import Consumer, KafkaException  # imported here because it is an extra.
 
             from craftnet.streams.kafka.reader import KafkaReader
         except ImportError as error:
@@ -238,20 +238,20 @@ class KafkaFactory:
 
 
 class _LibraryLog:
-    """Takes librdkafka's own log, as a `logging.Logger` would."""
+    """Takes librdkafka's log in place of a `logging.Logger`."""
 
     _log = Logger("craftnet.streams.kafka.librdkafka")
 
     def log(self, level: int, text: str, *arguments: object) -> None:
-        """A line, at a level of Python's logging."""
+        """Logs a line; `level` is one of Python's logging."""
         self._log.debug("librdkafka, level {severity}: {line}", line=text % arguments, severity=level)
 
 
 def kafka_settings(arguments: Mapping[str, str]) -> KafkaSettings:
-    """Parses the arguments.
+    """Parses the arguments of `--ingest kafka:…`.
 
     Raises:
-        ConfigurationError: one is missing, or invalid.
+        ConfigurationError: an argument is missing or invalid.
     """
     brokers = arguments.get("brokers", "")
     if not brokers:

@@ -93,11 +93,6 @@ class Craft:
         self.queue = [players(f"/ws/queue/{self.player}", self.player, node) for node in range(2)]
 
     @property
-    def everybody(self) -> Sequence[Player]:
-        """All who watch."""
-        return (*self.players, *self.queue)
-
-    @property
     def over(self) -> bool:
         """Whether it has ended."""
         return self.status in ENDS

@@ -168,7 +168,7 @@ async def handshake(port: int) -> int:
 
 
 async def _connected(connection: _Connection, port: int, path: str, player: UUID) -> bool:
-    """Connect; whether there is anybody who takes it."""
+    """Connects; returns whether the server accepted."""
     factory: Any = WebSocketClientFactory(
         f"ws://127.0.0.1:{port}{path}",
         protocols=[SUBPROTOCOL],

@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from craftnet.errors import ConfigurationError
 from craftnet.runtime.addresses import HostPort, http_endpoint, is_loopback, parse_host_port, parse_public, udp_address
 
-REASON = "nobody is known here"
+REASON = "the host is unknown"
 
 
 class HostPortTests(SynchronousTestCase):

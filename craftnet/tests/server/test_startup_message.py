@@ -22,9 +22,9 @@ from craftnet.tests.support.samples import NOW, PLAYER
 
 class ServedTests(SynchronousTestCase):
     def test_caution_only_where_there_is_reason(self) -> None:
-        served = ServedSummary("http://127.0.0.1:8080", "off", "memory", "anybody")
+        served = ServedSummary("http://127.0.0.1:8080", "off", "memory", "any player")
         self.assertFalse([line for line in served.lines if "loopback" in line])
-        careful = ServedSummary("http://127.0.0.1:8080", "off", "memory", "anybody", "because")
+        careful = ServedSummary("http://127.0.0.1:8080", "off", "memory", "any player", "because")
         self.assertIn("Only loopback is served: because", careful.lines)
 
 

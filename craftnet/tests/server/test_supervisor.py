@@ -190,7 +190,7 @@ class SupervisorTests(SynchronousTestCase):
         self.assertEqual(self.reactor.started[0].signals, [signal.SIGKILL])
         supervisor.stopService()
 
-    def test_everybody_was_suspended(self) -> None:
+    def test_all_processes_were_suspended(self) -> None:
         """The supervisor is the first to resume, an hour later."""
         supervisor = self.supervisor()
         self.heartbeat(self.reactor.started[0])

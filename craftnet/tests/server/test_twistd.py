@@ -167,9 +167,9 @@ class ServerTests(SynchronousTestCase):
         with running("--udp", "off", PORT="0") as server:
             url = server.read_until("HTTP and WebSocket: http(.*)")[1]
             with self.assertRaises(InvalidStatus):
-                connect(f"ws{url}/ws/queue/nobody")
+                connect(f"ws{url}/ws/queue/unknown")
             self.assertEqual(server.finish(), 0)
-            self.assertNotIn("nobody", server.text)
+            self.assertNotIn("unknown", server.text)
             self.assertNotIn("dropping", server.text)
 
     def test_random_secret_serves_loopback_only(self) -> None:
@@ -178,7 +178,7 @@ class ServerTests(SynchronousTestCase):
             self.assertRegex(server.read_until("HTTP and WebSocket: (.*)")[1], r"^http://127\.0\.0\.1:\d+$")
             server.read_until("Only loopback is served: .*--auth")
 
-    def test_secret_serves_everybody(self) -> None:
+    def test_secret_with_every_command(self) -> None:
         with running("--udp", "off", PORT="0", **{SECRET_VARIABLE: "x" * 40}) as server:
             server.read_until("Access: ")
             self.assertNotIn("Only loopback", server.text)

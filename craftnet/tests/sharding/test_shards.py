@@ -12,7 +12,7 @@ from craftnet.providers.shards import Shards
 class PlacementTests(SynchronousTestCase):
     """Which worker has which player."""
 
-    def test_everybody_agrees(self) -> None:
+    def test_all_processes_agree(self) -> None:
         """Each player belongs to one worker, in every process and in every version of Python."""
         players = [UUID(int=number) for number in range(10_000)]
         workers = [Shards(number, 3) for number in range(3)]

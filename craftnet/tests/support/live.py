@@ -28,7 +28,7 @@ from craftnet.server.service import Craftnet
 from craftnet.server.settings import Settings
 from craftnet.tests.support.samples import PLAYER, RECIPE, SESSION
 
-SECRET = "a secret for tests, of no value to anybody"
+SECRET = "a secret for tests, worthless elsewhere"
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -33,7 +33,7 @@ MAX_CLIENT_LENGTH = 80
 KIND = "feed"
 """What the ids of these connections begin with."""
 
-_MASK = secrets.randbits(47)  # ids are addresses in memory, which are no one's business.
+_MASK = secrets.randbits(47)  # an id is derived from an address in memory, which must stay secret.
 
 Recorder = Callable[[TraceEntry], None]
 """Takes what was written to a traced connection; its node is filled in later."""
@@ -109,11 +109,11 @@ class FeedConnectionTable:
 
     def scan(self, player_id: UUID | None, *, waiting: bool) -> Iterator[list[ConnectionRow]]:
         """The rows of a player's connections, or of those for which something waits, in turns of bounded length."""
-        everybody = list(self._connections)
-        for first in range(0, len(everybody), CONNECTIONS_A_TURN):
+        connections = list(self._connections)
+        for first in range(0, len(connections), CONNECTIONS_A_TURN):
             found = [
                 connection
-                for connection in everybody[first : first + CONNECTIONS_A_TURN]
+                for connection in connections[first : first + CONNECTIONS_A_TURN]
                 if (player_id is None or _is_of(connection, player_id)) and (not waiting or connection.backlog)
             ]
             for some in range(0, len(found) or 1, ROWS_A_TURN):

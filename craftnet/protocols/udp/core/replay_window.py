@@ -35,7 +35,7 @@ class ReplayWindow(Struct, eq=False, gc=False):
     reordered: float = 0.0
 
     def check(self, sequence: int) -> None:
-        """Checks that a datagram may be new. Changes nothing: before decryption anybody may have sent it.
+        """Checks that a datagram may be new. Changes nothing: before decryption, its sender is unknown.
 
         Raises:
             BadDatagram: it was received before, or is too old for the window.

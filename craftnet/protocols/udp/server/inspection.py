@@ -54,11 +54,11 @@ class UdpConnectionTable:
 
     def scan(self, player_id: UUID | None, *, waiting: bool) -> Iterator[list[ConnectionRow]]:
         """The rows of a player's connections, or of those for which something waits, in turns of bounded length."""
-        everybody = list(self._endpoint.peers.values())
-        for first in range(0, len(everybody), CONNECTIONS_A_TURN):
+        peers = list(self._endpoint.peers.values())
+        for first in range(0, len(peers), CONNECTIONS_A_TURN):
             yield [
                 connection_row(peer, sent.index, self._clock)
-                for peer in everybody[first : first + CONNECTIONS_A_TURN]
+                for peer in peers[first : first + CONNECTIONS_A_TURN]
                 if (player_id is None or peer.player_id.int == player_id.int)
                 and (not waiting or peer.send_queue.waiting)
                 for sent in peer.sessions.sent_states

@@ -1,7 +1,7 @@
 """A client's address, and its moves: an address is used once the client has proved that it is there. Pure.
 
-After RFC 9000 sections 8.2 and 9. A datagram proves nothing, since anybody on the path may copy and resend it; only an
-answer to a challenge that was sent to the new address does.
+After RFC 9000 sections 8.2 and 9. A datagram proves nothing, since an attacker on the path may copy and resend it; only
+an answer to a challenge that was sent to the new address does.
 """
 
 from __future__ import annotations

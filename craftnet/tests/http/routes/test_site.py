@@ -96,7 +96,7 @@ class RoutingTests(SiteTestCase):
 
 class DictionaryTests(SiteTestCase):
     def test_a_dictionary(self) -> None:
-        """Anybody may have it, and keep it for ever."""
+        """Dictionaries are public and immutable."""
         answer = self.ask("/ws/dictionaries/1")
         self.assertEqual((answer.status, answer.body), (200, dictionary(1).octets))
         self.assertEqual(answer.fields["content-type"], "application/octet-stream")

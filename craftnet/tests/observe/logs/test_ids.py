@@ -117,7 +117,7 @@ class RequestIdTests(SynchronousTestCase):
             (f"/udp/sessions/{a}/connect", a, None),
             (f"/sse/queue/{b}", None, b),
             (f"/players/{b}/sessions", None, b),
-            ("/ws/queue/nobody", None, None),
+            ("/ws/queue/unknown", None, None),
         ):
             made = request_ids(target, {})
             wanted = {name: str(each) for name, each in (("session_id", session_id), ("player_id", player_id)) if each}

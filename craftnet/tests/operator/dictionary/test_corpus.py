@@ -1,4 +1,4 @@
-"""Sampled messages: nothing in them identifies anybody, and they are still messages."""
+"""Captured messages identify no player, and remain valid messages."""
 
 from __future__ import annotations
 

@@ -61,11 +61,11 @@ class ConnectionsTests(SynchronousTestCase):
 
     def test_heartbeats(self) -> None:
         """Each once in a round."""
-        everybody = [self.add(NOW) for _ in range(20)]
-        gone = everybody.pop()
+        added = [self.add(NOW) for _ in range(20)]
+        gone = added.pop()
         self.connections.discard(gone)
         round_ = [connection for _ in range(5) for connection in self.connections.heartbeats()]
-        self.assertEqual(set(round_), set(everybody))
+        self.assertEqual(set(round_), set(added))
         self.assertEqual(len(round_), 19)
 
     def test_by_owner(self) -> None:

@@ -15,7 +15,7 @@ from craftnet.protocols.feed.core.drain import CLOSES_PER_SECOND, RECONNECT_SPRE
 class ScheduleTests(SynchronousTestCase):
     @settings(deadline=None, derandomize=True, max_examples=50)
     @given(st.integers(0, 200), st.floats(0, 60), st.randoms(use_true_random=False))
-    def test_everybody_in_time(self, watchers: int, duration: float, source: random.Random) -> None:
+    def test_all_in_time(self, watchers: int, duration: float, source: random.Random) -> None:
         closings = schedule(watchers, duration, source.uniform)
         self.assertEqual(len(closings), watchers)
         self.assertEqual([closing.at for closing in closings], sorted(closing.at for closing in closings))

@@ -78,7 +78,7 @@ class FullSyncTests(SynchronousTestCase):
         self.assertLess(min(waits), 0.6 * PERIOD)
         self.assertGreater(max(waits), 1.4 * PERIOD)
 
-    def test_not_everybody_at_once(self) -> None:
+    def test_spread_over_time(self) -> None:
         """Eight received it at the same moment; the next time is spread over a whole period."""
         for _ in range(8):
             self._connect()

@@ -375,7 +375,7 @@ class ListenersTests(SynchronousTestCase):
     def test_empty_again(self) -> None:
         """Nothing remains of unwatched keys."""
         listeners: Listeners[str] = Listeners()
-        listeners.remove(SESSION, "nobody")
+        listeners.remove(SESSION, "unknown")
         listeners.add(SESSION, "a")
         listeners.add(SESSION, "b")
         listeners.remove(SESSION, "a")

@@ -142,7 +142,7 @@ class ShellTests(SynchronousTestCase):
         answer.callback(None)
         self.assertEqual(self.feeds.watchers, [])
 
-    def test_one_timer_for_everybody(self) -> None:
+    def test_one_timer_for_all_connections(self) -> None:
         self._connect()
         for _ in range(5):
             self.client = self.lab.client_connection(self.lab.ticket())

@@ -69,7 +69,7 @@ class TransmitTests(TestCase):
         """A connection that is gone is found out by the reactor; nothing is raised."""
         self.client.close()
         for _ in range(3):
-            transmit(self.transport, b"anybody there?")
+            transmit(self.transport, b"still there?")
 
     async def test_other_transports(self) -> None:
         transport = StringTransport()

@@ -64,7 +64,7 @@ class StandingClock(Clock):
 
 
 @implementer(ITokenVerifier)
-class AnybodyIsAdmin:
+class AdminForAll:
     """Accepts every token as an administrator's."""
 
     def authenticate(self, token: str) -> Deferred[Principal]:
@@ -118,7 +118,7 @@ class Stage:
         self.hub = Hub(self.sources, self.clock, self.metrics)
         self.ingest = Ingest(self.sources, self.metrics)
         monitor = Monitor({}, {}, self.clock, version="bench")
-        admission = Authorization(AnybodyIsAdmin(), self.sources.sessions, self.sources.queues)
+        admission = Authorization(AdminForAll(), self.sources.sessions, self.sources.queues)
         connections = FeedConnections(
             Subscriptions(admission, self.hub, HealthFeed(monitor, self.clock, self.metrics)),
             self.metrics,

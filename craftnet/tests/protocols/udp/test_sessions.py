@@ -223,7 +223,7 @@ class LeaveTests(SessionsCase):
         self.assertEqual([session.index for session in self.peer.sessions.sent_states], [0, 1, 2])
         self.assertEqual(self.client.watch(3, UUID(int=4)).events[-1], SessionEnded(UUID(int=4), CloseReason.LEFT))
 
-    def test_one_that_ends_before_anybody_claims_it_is_not(self) -> None:
+    def test_one_that_ends_unclaimed_is_not(self) -> None:
         _, effects = self.lab.join(self.ticket, UUID(int=4))
         self.deliver(3, running(UUID(int=4)))
         self.carry(effects, 1.0)

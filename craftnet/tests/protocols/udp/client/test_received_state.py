@@ -97,7 +97,7 @@ class CopiesTests(SynchronousTestCase):
         (event,) = self._apply(Selector(5), MaterialsDelta(2, 1, 1, (RowChange(0, 9),)))
         self.assertEqual(event, MaterialsChanged(MaterialsState(OTHER_SESSION, 2, (Material(IRON, 9),))))
 
-    def test_a_session_that_was_over_before_anybody_knew_of_it(self) -> None:
+    def test_a_session_that_ended_before_its_first_state(self) -> None:
         self._apply(Selector(5), progress(2.0))
         self._apply(Selector(5), SessionOver(CloseReason.ENDED))
         news = self.copies.name(5, OTHER_SESSION)

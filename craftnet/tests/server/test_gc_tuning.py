@@ -86,6 +86,19 @@ class CollectorTests(SynchronousTestCase):
         self.assertGreater(gc.get_freeze_count(), self.frozen + 29 * THRESHOLDS[0])
         del kept
 
+    def test_new_objects_in_the_place_of_frozen_ones(self) -> None:
+        """They are collected as well: connections come while as many others go."""
+        self.started()
+        kept: list[Any] = [[] for _ in range(2 * FREEZE_PORTION)]
+        self.turn()
+        before, frozen = self.collections(), gc.get_freeze_count()
+        for index in range(len(kept)):
+            kept[index] = []
+        self.assertLess(gc.get_count()[0], FREEZE_PORTION)
+        self.turn()
+        self.assertEqual(self.collections(), before + 1)
+        self.assertGreaterEqual(gc.get_freeze_count(), frozen)
+
     def test_new_cycles_go(self) -> None:
         self.started()
         gone = ref(cycles(FREEZE_PORTION)[0])

@@ -2,11 +2,11 @@
 
 By default the collector examines new objects after every 700 allocations, and now and then all objects, which takes
 longer the more connections are open, and blocks everything else. Here it examines new objects in small portions,
-between other work where possible. The portions are counted here: the collector's own counter goes down when an old
-object is freed, so while connections come and go it stays low, and new objects accumulate. The survivors are frozen at once: the collector ignores them from then on, so that no
-portion grows. Reference counting still frees them. Only frozen objects that became a cycle later stay; so all objects
-are examined when the process has allocated twice as much memory as after the last full collection, which after the
-start of a server means such a leak, or twice the load.
+between other work where possible. New objects are counted here: the collector's own counter goes down when an old
+object is freed, so while connections come and go it stays low, and new objects accumulate. The survivors are frozen at
+once: the collector ignores them from then on, so that no portion grows. Reference counting still frees them. Only
+frozen objects that became a cycle later stay; so all objects are examined when the process has allocated twice as much
+memory as after the last full collection, which after the start of a server means such a leak, or twice the load.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from twisted.application.internet import TimerService
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
-THRESHOLDS = (4_000, 20, 50)
+THRESHOLDS = (2_500, 20, 50)
 """As in `gc.set_threshold`: new objects after which the collector starts by itself, amid other work. The older
 generations are empty while a `GcTuner` runs."""
 

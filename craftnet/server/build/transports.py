@@ -24,6 +24,7 @@ from craftnet.nodes.regions import Regions
 from craftnet.notify.notifier import Notifier
 from craftnet.notify.webhook import TIMEOUT, Webhook, webhook_settings
 from craftnet.protocols.feed.server.feed_connections import FeedConnections
+from craftnet.protocols.udp.core.delay_pacing import Congestion
 from craftnet.protocols.udp.core.key_exchange import is_supported
 from craftnet.protocols.udp.server.key_log import KeyLog
 from craftnet.protocols.udp.server.service import UdpService
@@ -152,6 +153,7 @@ def build_udp_service(base: Base, addresses: Addresses, hub: Hub, key_log: KeyLo
         heartbeat_ms=settings.udp_heartbeat,
         full_sync=settings.udp_full_sync,
         key_rotation=settings.udp_key_rotation,
+        congestion=Congestion(settings.udp_congestion),
         token_renewal=settings.udp_token_renewal,
         path_size=settings.udp_path_size,
         tolerance=base.tolerance.percent,

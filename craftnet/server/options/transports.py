@@ -8,6 +8,7 @@ from typing import Annotated
 from craftnet.crafting.progress import Tolerance
 from craftnet.feeds.hub import REFRESH
 from craftnet.protocols.feed.server.feed_connections import PING_INTERVAL
+from craftnet.protocols.udp.core.delay_pacing import Congestion
 from craftnet.protocols.udp.core.key_exchange import MLKEM768
 from craftnet.protocols.udp.core.negotiation import PATH_SIZE
 from craftnet.protocols.udp.server.connection import Terms
@@ -109,6 +110,14 @@ class UdpOptions:
             choices=("off", MLKEM768),
         ),
     ] = "off"
+    udp_congestion: Annotated[
+        str,
+        Option(
+            "What lowers the rate to a client: loss (lost datagrams and late heartbeats), or delay (a growing delay of "
+            "acknowledgements as well, before a slow network queues datagrams for seconds)",
+            choices=tuple(each.value for each in Congestion),
+        ),
+    ] = Congestion.LOSS.value
     udp_path_size: Annotated[
         int,
         Option(

@@ -19,6 +19,7 @@ from craftnet.access.principal import ADMIN
 from craftnet.contract.http_bodies import UdpConnectRequest
 from craftnet.contract.messages import to_json
 from craftnet.errors import ConfigurationError
+from craftnet.protocols.udp.core.delay_pacing import Congestion
 from craftnet.protocols.wire.codec import encode_progress
 from craftnet.protocols.wire.records import ProgressRecord
 from craftnet.providers.registry import Registry
@@ -198,6 +199,24 @@ class UpdateOptionTests(LiveTestCase):
         gateway = self.service.udp_service
         assert gateway is not None
         self.assertEqual(gateway.endpoint.terms.full_sync, 3.5)
+
+
+class UdpCongestionTests(SynchronousTestCase):
+    """What lowers the rate to a client."""
+
+    def test_each(self) -> None:
+        for arguments, congestion in (
+            ((), Congestion.LOSS),
+            (("--udp-congestion", "loss"), Congestion.LOSS),
+            (("--udp-congestion", "delay"), Congestion.DELAY),
+        ):
+            service = build(settings(*arguments), SteppedClock(), {})
+            assert service.udp_service is not None
+            self.assertIs(service.udp_service.endpoint.terms.congestion, congestion)
+
+    def test_another(self) -> None:
+        with self.assertRaisesRegex(ConfigurationError, "udp-congestion: 'bbr' is none of: loss, delay"):
+            settings("--udp-congestion", "bbr")
 
 
 class UdpRenewalTests(SynchronousTestCase):

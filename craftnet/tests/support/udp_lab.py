@@ -24,6 +24,7 @@ from craftnet.protocols.udp.client.connection import ClientConnection, Output
 from craftnet.protocols.udp.client.connection import Event as ClientEvent
 from craftnet.protocols.udp.client.received_state import ReceivedSession
 from craftnet.protocols.udp.core.cookie import Address
+from craftnet.protocols.udp.core.delay_pacing import Congestion
 from craftnet.protocols.udp.core.key_update import KEY_UPDATE_PERIOD
 from craftnet.protocols.udp.core.keys import SessionToken, client_key, server_key
 from craftnet.protocols.udp.core.negotiation import PATH_SIZE, agree
@@ -72,6 +73,7 @@ class Lab:
         seed: int = 1,
         full_sync: float = 10.0,
         key_rotation: float = KEY_UPDATE_PERIOD,
+        congestion: Congestion = Congestion.LOSS,
         log_keys: KeyLog | None = None,
         audit: ConnectionAudit = NO_AUDIT,
     ) -> None:
@@ -83,7 +85,7 @@ class Lab:
             self.tickets,
             secret=self.random.randbytes(32),
             random=self.random.randbytes,
-            terms=Terms(HEARTBEAT, full_sync, key_rotation),
+            terms=Terms(HEARTBEAT, full_sync, key_rotation, congestion),
             count=lambda outcome: self.counted.update([outcome]),
             log_keys=log_keys,
             counts=self.counts,

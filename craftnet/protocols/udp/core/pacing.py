@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from math import inf
+from typing import ClassVar
 
 from msgspec import Struct
 
-from craftnet.protocols.udp.core.path_stats import PathStats
+from craftnet.protocols.udp.core.path_stats import DeliveryRecord, PathStats
 
 MAX_RATE = 50_000
 """Maximum bytes per second to one client, IP and UDP headers included."""
@@ -37,7 +38,10 @@ class Pacer(Struct, eq=False, gc=False):
     Attributes:
         rate: bytes per second now.
         opens: when something may be sent, Unix seconds.
+        puts_progress_first: whether progress overtakes tables that wait for the rate.
     """
+
+    puts_progress_first: ClassVar[bool] = False
 
     rate: float = MAX_RATE
     opens: float = -inf
@@ -49,10 +53,16 @@ class Pacer(Struct, eq=False, gc=False):
         """Whether the path has recently lost, or delayed, more than it should."""
         return self.rate < MAX_RATE
 
-    def sent(self, size: int, now: float) -> None:
+    def sent(self, size: int, now: float, sequence: int = 0) -> None:
         """Records a sent datagram of `size` bytes."""
         opens, rested = self.opens, now - BURST_SECONDS
         self.opens = (opens if opens > rested else rested) + (size + IP_UDP_HEADERS) / self.rate
+
+    def track(self, size: int, now: float, sequence: int) -> None:
+        """Records a sent datagram of `size` bytes for which `opens` was set already."""
+
+    def acknowledged(self, delivery: DeliveryRecord, now: float) -> None:
+        """Takes an acknowledgement, which `delivery` has recorded."""
 
     def forget_path(self) -> None:
         """The client has moved."""

@@ -23,9 +23,9 @@ from craftnet.limits.token_bucket import TokenBucket
 from craftnet.observe.metrics.hot_counters import DatagramCounts
 from craftnet.observe.metrics.store import Number
 from craftnet.protocols.udp.core.cookie import Address
+from craftnet.protocols.udp.core.delay_pacing import Congestion, pacer
 from craftnet.protocols.udp.core.heartbeat import Heartbeats
 from craftnet.protocols.udp.core.key_update import KEY_UPDATE_PERIOD
-from craftnet.protocols.udp.core.pacing import Pacer
 from craftnet.protocols.udp.core.packet_protection import OVERHEAD, PacketProtection, ReceivedDatagram
 from craftnet.protocols.udp.core.path_stats import PathStats
 from craftnet.protocols.udp.core.state_records import encoded
@@ -67,11 +67,13 @@ class Terms(Struct, frozen=True):
         heartbeat: seconds between heartbeats.
         full_sync: average seconds between full states: each time is between half of it and half more.
         key_rotation: seconds after which the keys of the server's datagrams are replaced.
+        congestion: what lowers the rate to a client.
     """
 
     heartbeat: float = 5.0
     full_sync: float = 10.0
     key_rotation: float = KEY_UPDATE_PERIOD
+    congestion: Congestion = Congestion.LOSS
 
 
 class Send(Struct, frozen=True, gc=False):
@@ -140,7 +142,7 @@ class ServerConnection:
         self.channel = channel
         self._terms = terms
         self._random = random
-        self.pace = Pacer()
+        self.pace = pacer(terms.congestion)
         self.send_queue = SendQueue(ticket.agreement, channel, self.pulse.round_trip, self.pace)
         self.sessions = ConnectionSessions.of(ticket, self.send_queue)
         self.full_at = self._resync_from = NEVER
@@ -193,6 +195,7 @@ class ServerConnection:
         self.pulse.last_heard = now
         if address != self.path.address and incoming.sequence == self.channel.newest:
             self.path.heard(address, len(datagram))
+        self.pace.acknowledged(self.channel.acknowledged, now)
         self._note_landed(self.send_queue.acknowledged(incoming.arrivals))
         left: Output = []
         if self.closing_state is not None and self.closing_state.landed(incoming.arrivals.covers):

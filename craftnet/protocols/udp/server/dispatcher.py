@@ -17,6 +17,7 @@ from craftnet.crafting.state import MaterialsState, SessionState
 from craftnet.errors import BadDatagram
 from craftnet.observe.metrics.hot_counters import DatagramCounts
 from craftnet.protocols.udp.core.cookie import Address, CookieFactory
+from craftnet.protocols.udp.core.delay_pacing import Congestion
 from craftnet.protocols.udp.core.heartbeat import HANDSHAKE_RETRY
 from craftnet.protocols.udp.core.keys import NONCE_SIZE, HandshakeKey, SessionToken, TrafficKey, client_key, server_key
 from craftnet.protocols.udp.core.packet_protection import OVERHEAD, PacketProtection
@@ -100,6 +101,7 @@ class Dispatcher:
         self._cookies = CookieFactory(secret)
         self._random = random
         self.terms = terms
+        self._tracks = terms.congestion is Congestion.DELAY
         self._count = count
         self._measured = measured
         self._log_keys = log_keys
@@ -143,6 +145,8 @@ class Dispatcher:
             if size == ACK_SIZE and datagram[0] in ACK_BYTES:  # nearly always.
                 peer = self._peers.get(int.from_bytes(datagram[codec.CONNECTION_ID], "big"))
                 if peer is not None and take_acknowledgement(peer, datagram, address, now):
+                    if self._tracks:
+                        peer.pace.acknowledged(peer.channel.acknowledged, now)
                     self._count("accepted")
                     return _NOTHING
             if size < OVERHEAD:
@@ -227,6 +231,8 @@ class Dispatcher:
             return None
         datagram = lone_progress(peer, state, now, index, at)
         if datagram:
+            if self._tracks:
+                peer.pace.track(len(datagram), now, peer.channel.sent)
             self.deadlines.remind(peer.connection_id, peer.send_queue.retry_at)
         return datagram
 

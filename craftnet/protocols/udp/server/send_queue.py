@@ -25,6 +25,9 @@ from craftnet.protocols.wire.records import DatagramKind
 MAX_RECORDS_CONSIDERED = 128
 """Records among which the next datagrams are chosen, however many wait."""
 
+IN_ORDER = 4
+"""Of so many datagrams, one takes the records that wait longest, though progress may overtake tables in the others."""
+
 
 class DatagramProtection(Protocol):
     """The part of a `PacketProtection` that it needs."""
@@ -185,7 +188,7 @@ class SendQueue:
                 datagram = self._protection.seal(packet.kind, body)
                 sequences.append(self._protection.sent)
                 datagrams.append(datagram)
-                self._pace.sent(len(datagram), now)
+                self._pace.sent(len(datagram), now, self._protection.sent)
             flight = _InFlight(sequences, len(sequences) > 1, until)
             if self.flying is _NOTHING:
                 self.flying = {}
@@ -266,6 +269,8 @@ class SendQueue:
             if len(record.octets) < MIN_COMPRESSED_SIZE:
                 return Packet([key], DatagramKind.STATE, [alone(key[0], record.octets)])
         records = [(key, record.octets) for key, record in islice(self.waiting.items(), MAX_RECORDS_CONSIDERED)]
+        if self._pace.puts_progress_first and self._protection.sent % IN_ORDER:
+            records.sort(key=_is_no_progress)
         if self.packable and self._agreement.compression is not None:
             whole = self._pace.hindered or any(
                 record.flight.several for record in self.flying.values() if record.flight is not None
@@ -275,3 +280,7 @@ class SendQueue:
                 return packet
             self.packable = False  # until something changes.
         return plain(records, self._agreement.datagram - OVERHEAD)
+
+
+def _is_no_progress(record: tuple[Key, bytes]) -> bool:
+    return record[0][1] != "progress"

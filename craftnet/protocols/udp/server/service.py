@@ -25,6 +25,7 @@ from craftnet.interfaces import IAuditLog
 from craftnet.limits.client_address import ServerUrl
 from craftnet.observe.audit.recorder import NoAudit
 from craftnet.observe.metrics.registry import Metrics
+from craftnet.protocols.udp.core.delay_pacing import Congestion
 from craftnet.protocols.udp.core.key_exchange import Encapsulation
 from craftnet.protocols.udp.core.keys import SessionToken
 from craftnet.protocols.udp.core.negotiation import PATH_SIZE, agree
@@ -80,8 +81,7 @@ class UdpService(Service):
         feeds: the hub.
         reactor: IClock and IReactorFDSet.
         heartbeat_ms: 1000 to 30000.
-        full_sync: seconds, as in `craftnet.protocols.udp.server.connection.Terms`.
-        key_rotation: seconds, as in `craftnet.protocols.udp.server.connection.Terms`.
+        full_sync, key_rotation, congestion: as in `craftnet.protocols.udp.server.connection.Terms`.
         token_renewal: seconds after which a session_token is replaced.
         path_size: octets of the longest datagram that the network carries to every client.
         tolerance: points of progress by which a watcher's copy may be wrong; clients learn it.
@@ -105,6 +105,7 @@ class UdpService(Service):
         heartbeat_ms: int = round(Terms().heartbeat * 1000),
         full_sync: float = Terms().full_sync,
         key_rotation: float = Terms().key_rotation,
+        congestion: Congestion = Congestion.LOSS,
         token_renewal: float = RENEWAL,
         path_size: int = PATH_SIZE,
         tolerance: float = Tolerance().percent,
@@ -130,7 +131,7 @@ class UdpService(Service):
             self.tickets,
             secret=os.urandom(32),
             random=os.urandom,
-            terms=Terms(heartbeat_ms / 1000, full_sync, key_rotation),
+            terms=Terms(heartbeat_ms / 1000, full_sync, key_rotation, congestion),
             count=self._count,
             measured=self._measured,
             forged=self._security.forged,

@@ -25,6 +25,7 @@ from craftnet.crafting.progress import Progress
 from craftnet.crafting.updates import Update
 from craftnet.interfaces import ISubscriber
 from craftnet.observe.metrics.registry import Metrics
+from craftnet.protocols.udp.core.delay_pacing import Congestion
 from craftnet.protocols.udp.server.connection import Send
 from craftnet.protocols.udp.server.datagram_port import Sender
 from craftnet.protocols.udp.server.datagram_protocol import UdpServer
@@ -41,9 +42,9 @@ NO_TABLES = codec.encode_held({})
 class Script:
     """A connection to which things happen, in the order of a list of small numbers."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, congestion: Congestion) -> None:
         self.random = Random(seed)
-        self.lab = Lab(seed=seed, full_sync=7.0, key_rotation=6.0)
+        self.lab = Lab(seed=seed, full_sync=7.0, key_rotation=6.0, congestion=congestion)
         self.ticket = self.lab.ticket(compression=self.random.choice(["none", "lz4"]))
         self.client, self.peer = self.lab.connect(self.ticket)
         self.now = NOW
@@ -181,10 +182,11 @@ _STEPS: list[Callable[[Script], None]] = [
 
 class FastPathTests(SynchronousTestCase):
     def assert_same(self, seed: int, steps: list[int]) -> None:
-        """With the fast path and without it."""
-        shortly = Script(seed).play(steps)
+        """With the fast path and without it, half of the seeds with each way to lower the rate."""
+        congestion = Congestion.DELAY if seed % 2 else Congestion.LOSS
+        shortly = Script(seed, congestion).play(steps)
         with general_path_only(self):
-            at_length = Script(seed).play(steps)
+            at_length = Script(seed, congestion).play(steps)
         self.assertEqual(shortly, at_length)
 
     @settings(max_examples=150, deadline=None, derandomize=True)

@@ -8,6 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.protocols.udp.client.connection import ACK_DELAY
 from craftnet.protocols.udp.core.compression import COMPRESSIONS
+from craftnet.protocols.udp.core.delay_pacing import DelayPacer
 from craftnet.protocols.udp.core.heartbeat import MAX_ACK_DELAY, MAX_TIMEOUT, RoundTrip
 from craftnet.protocols.udp.core.negotiation import Agreement
 from craftnet.protocols.udp.core.pacing import BURST_SECONDS, MAX_RATE, Pacer
@@ -186,6 +187,28 @@ class SendQueueTests(SynchronousTestCase):
 
     def test_nothing_to_do(self) -> None:
         self.assertEqual((self._flush(0.0), self.queue.deadline, self.queue.empty), ([], inf, True))
+
+
+class OvertakingTests(SynchronousTestCase):
+    """Where the rate predicts queues, progress overtakes tables that wait for it."""
+
+    def _first(self, pace: Pacer, before: int) -> bytes:
+        """What goes first, after so many datagrams, of a table that waits longer than a progress."""
+        protection = Unprotected()
+        protection.sent = before
+        queue = SendQueue(Agreement(100 + OVERHEAD, 100 + OVERHEAD), protection, RoundTrip(), pace)
+        queue.put(0, "materials", [b"t" * 100] * 3)
+        queue.put(1, "progress", [b"p"])
+        queue.flush(0.0)
+        return protection.bodies[0][-1:]
+
+    def test_three_times_of_four(self) -> None:
+        """Tables arrive, too, however much progress there is."""
+        firsts = [self._first(DelayPacer(), before) for before in range(4)]
+        self.assertEqual(firsts, [b"t", b"p", b"p", b"p"])
+
+    def test_not_otherwise(self) -> None:
+        self.assertEqual([self._first(Pacer(), before) for before in range(4)], [b"t"] * 4)
 
 
 class Counted:

@@ -32,7 +32,7 @@ from craftnet.contract.admin.feed import (
     ViewMessage,
 )
 from craftnet.contract.messages import MALFORMED, rfc3339, to_json
-from craftnet.crafting.updates import Update
+from craftnet.crafting.updates import KeyedUpdate, Update
 from craftnet.errors import BadRequest, Refusal, TooManyRequests, failed
 
 INTERVAL = 1.0
@@ -49,21 +49,6 @@ MAX_BACKLOG = 32_768
 
 _log = Logger()
 _requests = msgspec.json.Decoder(AdminRequest)
-
-
-class AdminUpdate(Update, eq=False, gc=False, kw_only=True):
-    """A message of the admin feed. A newer message with the same key replaces it while it waits.
-
-    Attributes:
-        key: the subscription, or the kind of message.
-    """
-
-    key: str = ""
-
-    @property
-    def conflation_key(self) -> str:
-        """As in `Update`."""
-        return self.key
 
 
 class AdminSubscriber(Protocol):
@@ -284,7 +269,7 @@ class AdminFeed(Service):
         now = rfc3339(self._clock.wall())
         message = TraceMessage(id=name, timestamp=now, entries=entries, dropped=dropped)
         if subscriber in self._clients:
-            subscriber.deliver(AdminUpdate(state=None, messages=(message,)))  # type: ignore[arg-type]  # ours.
+            subscriber.deliver(KeyedUpdate(state=None, messages=(message,)))  # type: ignore[arg-type]  # ours.
 
     def _send(self, subscriber: AdminSubscriber, message: Struct, key: str) -> None:
         if subscriber in self._clients:
@@ -310,8 +295,8 @@ class _TraceSink:
         self._feed.send_trace(self._subscriber, self._name, entries, dropped)
 
 
-def _update(message: Struct, key: str) -> AdminUpdate:
-    return AdminUpdate(state=None, messages=(message,), conflatable=True, key=key)  # type: ignore[arg-type]  # ours.
+def _update(message: Struct, key: str) -> KeyedUpdate:
+    return KeyedUpdate(state=None, messages=(message,), conflatable=True, key=key)  # type: ignore[arg-type]  # ours.
 
 
 def _too_many(what: str, most: int) -> Refusal:

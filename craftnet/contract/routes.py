@@ -85,11 +85,16 @@ class CraftingTarget(Struct, frozen=True):
 
 
 class QueueTarget(Struct, frozen=True):
-    """`/ws/queue/{player_id}`, with `?resume=…` for a returning watcher."""
+    """`/ws/queue/{player_id}`, with `?resume=…` for a returning watcher.
+
+    Attributes:
+        device: the name of the client's device, unchecked; None: it registers none.
+    """
 
     player_id: UUID
     resume: Position | None = None
     heartbeat: int = 0
+    device: str | None = None
 
 
 class PlayerTarget(Struct, frozen=True):
@@ -97,11 +102,13 @@ class PlayerTarget(Struct, frozen=True):
 
     Attributes:
         resume: positions, by session; None stands for the queue.
+        device: as in `QueueTarget`.
     """
 
     player_id: UUID
     resume: Mapping[UUID | None, Position] = {}
     heartbeat: int = 0
+    device: str | None = None
 
 
 class HealthTarget(Struct, frozen=True):
@@ -200,7 +207,7 @@ def _crafting(session_id: str, query: Query) -> CraftingTarget:
 
 
 def _queue(player_id: str, query: Query) -> QueueTarget:
-    return QueueTarget(parse_uuid(player_id, "player_id"), _resume(query), _heartbeat(query))
+    return QueueTarget(parse_uuid(player_id, "player_id"), _resume(query), _heartbeat(query), _device(query))
 
 
 def _player(player_id: str, query: Query) -> PlayerTarget:
@@ -210,7 +217,7 @@ def _player(player_id: str, query: Query) -> PlayerTarget:
     resume = dict(map(_named_position, values))
     if len(resume) < len(values):
         raise BadRequest("resume names each session once.")
-    return PlayerTarget(parse_uuid(player_id, "player_id"), resume, _heartbeat(query))
+    return PlayerTarget(parse_uuid(player_id, "player_id"), resume, _heartbeat(query), _device(query))
 
 
 def _named_position(text: str) -> tuple[UUID | None, Position]:
@@ -244,6 +251,11 @@ def _single(query: Query, name: str) -> str:
 
 def _resume(query: Query) -> Position | None:
     return parse_position(_single(query, "resume")) if "resume" in query else None
+
+
+def _device(query: Query) -> str | None:
+    """The name as it was sent: a server without devices ignores it, whatever it is."""
+    return next(iter(query.get("device", ())), None)
 
 
 def _heartbeat(query: Query) -> int:

@@ -86,6 +86,21 @@ class Update(Struct, eq=False, gc=False):
         return tuple(map(to_json, self.messages))
 
 
+class KeyedUpdate(Update, eq=False, gc=False, kw_only=True):
+    """A message of a feed with messages of its own.
+
+    Attributes:
+        key: what the message is about; a newer conflatable update with the same key replaces this one.
+    """
+
+    key: Hashable = None
+
+    @property
+    def conflation_key(self) -> Hashable:
+        """As in `Update`."""
+        return self.key
+
+
 Encoding = Callable[[Update], bytes]
 """Encodes an update as the octets that a transport sends."""
 

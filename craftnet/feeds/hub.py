@@ -212,6 +212,11 @@ class Hub:
         if feed is not None:
             feed.send_heartbeat(subscriber)
 
+    def queue_position(self, player_id: UUID) -> Position | None:
+        """The position of this player's queue feed; None while it is not open."""
+        feed = self._queues.get(player_id)
+        return None if feed is None or feed.past is None else feed.position
+
     def recent_materials(self, session_id: UUID, version: int) -> list[MaterialsChange]:
         """The changes of a session's materials after a version; empty where its feed does not know all of them."""
         feed = self._sessions.get(session_id)

@@ -70,6 +70,11 @@ class PlayerFeeds:
         if feed is not None:
             feed.close()
 
+    def position(self, subscriber: ISubscriber, session_id: UUID | None) -> Position | None:
+        """Where the feed of a session, or of the queue, is; None when `subscriber` has no such feed."""
+        feed = self._feeds.get(subscriber)
+        return None if feed is None else feed.position(session_id)
+
     def send_heartbeat(self, subscriber: ISubscriber) -> None:
         """Sends `subscriber` the position of the player's queue."""
         feed = self._feeds.get(subscriber)
@@ -101,6 +106,12 @@ class _PlayerFeed:
         resumed = [session_id for session_id in self._resume if session_id is not None]
         for session_id in dict.fromkeys([*resumed, *under_way]):
             await self._join(session_id)
+
+    def position(self, session_id: UUID | None) -> Position | None:
+        """As in `PlayerFeeds`."""
+        if session_id is None:
+            return self._hub.queue_position(self._player_id)
+        return self._hub.session_position(session_id) if session_id in self._members else None
 
     def send_heartbeat(self) -> None:
         """Sends the position of the queue."""

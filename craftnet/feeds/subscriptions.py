@@ -18,6 +18,7 @@ from craftnet.access.authorization import (
     check_may_relay,
 )
 from craftnet.access.principal import Principal
+from craftnet.contract.devices import device_name, read_report
 from craftnet.contract.messages import Service
 from craftnet.contract.position import Position
 from craftnet.contract.routes import (
@@ -29,7 +30,8 @@ from craftnet.contract.routes import (
     RelayTarget,
     Target,
 )
-from craftnet.errors import NotFound
+from craftnet.devices.registry import DeviceRegistry
+from craftnet.errors import BadRequest, Forbidden, NotFound
 from craftnet.feeds.hub import Hub
 from craftnet.feeds.player_feed import PlayerFeeds, Positions
 from craftnet.interfaces import ISubscriber
@@ -152,6 +154,58 @@ class _PlayerSubscription(Subscription, frozen=True):
         self.feeds.send_heartbeat(subscriber)
 
 
+class _DeviceSubscription(Subscription, frozen=True):
+    """A feed of a player to a client that is one of the player's devices."""
+
+    watched: Subscription
+    devices: DeviceRegistry
+    player_id: UUID
+    device: str
+
+    @abstractmethod
+    def position(self, subscriber: ISubscriber, session_id: UUID | None) -> Position | None:
+        """Where the feed of a session, or of the queue, is; None when the client has no such feed."""
+
+    def start(self, subscriber: ISubscriber) -> Deferred[None]:
+        started = self.watched.start(subscriber)
+        self.devices.register(self.player_id, self.device, subscriber)
+        return started
+
+    def stop(self, subscriber: ISubscriber) -> None:
+        self.devices.unregister(self.player_id, subscriber)
+        self.watched.stop(subscriber)
+
+    def send_heartbeat(self, subscriber: ISubscriber) -> None:
+        self.watched.send_heartbeat(subscriber)
+
+    def receive(self, subscriber: ISubscriber, payload: bytes) -> bool:
+        if payload:
+            try:
+                report = read_report(payload)
+            except BadRequest as refusal:
+                self.devices.refuse(subscriber, refusal)
+            else:
+                reached = self.position(subscriber, report.session_id)
+                self.devices.report(self.player_id, subscriber, report, reached)
+        return True
+
+
+class _QueueDeviceSubscription(_DeviceSubscription, frozen=True):
+    feed: ClassVar[str] = "queue"
+    watched: _QueueSubscription
+
+    def position(self, subscriber: ISubscriber, session_id: UUID | None) -> Position | None:
+        return self.watched.hub.queue_position(self.player_id) if session_id is None else None
+
+
+class _PlayerDeviceSubscription(_DeviceSubscription, frozen=True):
+    feed: ClassVar[str] = "player"
+    watched: _PlayerSubscription
+
+    def position(self, subscriber: ISubscriber, session_id: UUID | None) -> Position | None:
+        return self.watched.feeds.position(subscriber, session_id)
+
+
 class ConversationFeed(Protocol):
     """A feed whose clients send messages, too: a `craftnet.admin.feed.AdminFeed`, or `RelayFeeds`."""
 
@@ -200,6 +254,7 @@ class Subscriptions:
         hub: has the feeds.
         admin: the admin feed; None where there is none.
         relay: the feed of edges; None where no edge can be served.
+        devices: the devices of players; None where they are off.
 
     Arguments:
         players: the feeds of players; None where there are none.
@@ -214,6 +269,7 @@ class Subscriptions:
         self._health = health
         self.admin: ConversationFeed | None = None
         self.relay: ConversationFeed | None = None
+        self.devices: DeviceRegistry | None = None
 
     async def authorize(self, request: GuardedRequest[Asked, Answer]) -> Answer:
         """As `Authorization.authorize`."""
@@ -233,12 +289,14 @@ class Subscriptions:
             case QueueTarget(player_id=player_id, resume=resume):
                 await self._admission.queue(principal, player_id)
                 self.hub.check_hearing()
-                return _QueueSubscription(principal, target.heartbeat, self.hub, player_id, resume)
+                queue = _QueueSubscription(principal, target.heartbeat, self.hub, player_id, resume)
+                return queue if target.device is None else self._of_device(queue, player_id, target.device)
             case PlayerTarget(player_id=player_id, resume=positions):
                 self._players.check()
                 await self._admission.queue(principal, player_id)
                 self.hub.check_hearing()
-                return _PlayerSubscription(principal, target.heartbeat, self._players, player_id, positions)
+                player = _PlayerSubscription(principal, target.heartbeat, self._players, player_id, positions)
+                return player if target.device is None else self._of_device(player, player_id, target.device)
             case HealthTarget(services=services):
                 check_may_administer(principal)
                 return _HealthSubscription(principal, target.heartbeat, self._health, services)
@@ -257,6 +315,38 @@ class Subscriptions:
                         "start it without --workers, or with --backend redis."
                     )
                 return _RelaySubscription(principal, target.heartbeat, self.relay)
+
+    def _of_device(
+        self, watched: _QueueSubscription | _PlayerSubscription, player_id: UUID, device: str
+    ) -> Subscription:
+        """The same feed for a client that registers a device; for one of a server without devices, unchanged.
+
+        Raises:
+            BadRequest: the name is invalid.
+            Forbidden: the token is not the player's own.
+        """
+        if self.devices is None:
+            return watched
+        principal, name = watched.principal, device_name(device)
+        if principal.player_id != player_id:
+            raise Forbidden("Only the player's own token registers a device: observe the feed without device.")
+        if isinstance(watched, _QueueSubscription):
+            return _QueueDeviceSubscription(
+                principal,
+                watched.heartbeat_interval,
+                watched=watched,
+                devices=self.devices,
+                player_id=player_id,
+                device=name,
+            )
+        return _PlayerDeviceSubscription(
+            principal,
+            watched.heartbeat_interval,
+            watched=watched,
+            devices=self.devices,
+            player_id=player_id,
+            device=name,
+        )
 
     async def renew(self, token: str, former: Principal) -> Principal:
         """The principal of `token`, if it may continue the feed to which `former` was admitted.

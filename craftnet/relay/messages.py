@@ -7,7 +7,6 @@ protocol (`PROTOCOL`); it is not part of the contract with players. Times are on
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from enum import StrEnum
 from typing import TypeVar
 from uuid import UUID
@@ -20,7 +19,7 @@ from craftnet.access.revocation.revocations import Revocation
 from craftnet.contract.messages import Status
 from craftnet.crafting.progress import Progress
 from craftnet.crafting.state import MaterialsChange, MaterialsState, QueueChange, QueueEntry, QueueState, SessionState
-from craftnet.crafting.updates import Update
+from craftnet.crafting.updates import KeyedUpdate
 
 Stated = TypeVar("Stated")
 
@@ -277,22 +276,7 @@ def bare(value: Stated) -> Stated:
     return value
 
 
-class RelayUpdate(Update, eq=False, gc=False, kw_only=True):
-    """A message as an `Update`, which a connection can deliver.
-
-    Attributes:
-        key: the session whose newer state replaces this one while the edge is not reading.
-    """
-
-    key: Hashable = None
-
-    @property
-    def conflation_key(self) -> Hashable:
-        """As in `Update`."""
-        return self.key
-
-
-def relay_update(message: RelayMessage) -> RelayUpdate:
+def relay_update(message: RelayMessage) -> KeyedUpdate:
     """The update that carries a message. Only a session's progress may be replaced by a newer one."""
     accepted, key = None, None
     match message:
@@ -301,7 +285,7 @@ def relay_update(message: RelayMessage) -> RelayUpdate:
             key = None if message.status.terminal else message.session_id
         case RelayedMaterials(change=change) | RelayedQueue(change=change):
             accepted = change.accepted or None
-    return RelayUpdate(
+    return KeyedUpdate(
         state=None,
         messages=(message,),  # type: ignore[arg-type]  # the feed's own kind of message.
         accepted=accepted,

@@ -33,7 +33,7 @@ from msgspec import Struct
 from msgspec import inspect as types
 
 from craftnet.clocks import Moment
-from craftnet.contract import envelopes, events, messages
+from craftnet.contract import devices, envelopes, events, messages
 from craftnet.contract import http_bodies as bodies
 from craftnet.contract.admin import feed as admin_feed
 from craftnet.contract.admin import operations, overview, sessions
@@ -54,7 +54,7 @@ from craftnet.streams.registry import EVENT_STREAMS
 T = TypeVar("T")
 
 DOCS = Path(__file__).resolve().parent.parent
-PAGES[messages.__name__] = "messages.md"
+PAGES[messages.__name__] = PAGES[devices.__name__] = "messages.md"
 PAGES[events.__name__] = "events.md"
 PAGES[audit.__name__] = "audit.md"
 PAGES[bodies.__name__] = PAGES[player_reports.__name__] = "http.md"
@@ -187,6 +187,22 @@ def token_messages() -> str:
     """What a client and the server say about a fresh token."""
     shown = (token_renewal.TokenOffer, token_renewal.TokenAccepted, token_renewal.TokenRefused)
     return "\n".join(struct_section(cls) + "\n" + console(example(cls)) + "\n" for cls in shown)
+
+
+def device_messages() -> str:
+    """What the server and a device say about a player's devices."""
+    cursor = example(devices.DeviceCursor, ("session_id",))
+    phone = example(devices.DeviceState, online=True, cursors=[cursor])
+    desk = example(devices.DeviceState, ("cursors",), name="desk", online=False)
+    shown = {
+        devices.DevicesMessage: example(devices.DevicesMessage, devices=[phone, desk], cursors=[cursor]),
+        devices.DeviceCursorMessage: example(devices.DeviceCursorMessage, cursor=cursor, furthest=cursor),
+        devices.DeviceRefused: example(devices.DeviceRefused, code=400),
+        devices.Seen: example(devices.Seen, ("session_id",)),
+        devices.Dismissed: example(devices.Dismissed),
+    }
+    sections = [f"{struct_section(cls)}\n{console(text)}\n" for cls, text in shown.items()]
+    return "\n".join([*sections, *map(struct_section, (devices.DeviceState, devices.DeviceCursor))])
 
 
 def own(module: ModuleType, kind: type[T]) -> list[type[T]]:
@@ -328,6 +344,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "queue-messages": queue_messages,
     "health-messages": health_messages,
     "token-messages": token_messages,
+    "device-messages": device_messages,
     "shared-types": shared_types,
     "http-bodies": http_bodies,
     "event-envelope": event_envelope,

@@ -1,4 +1,4 @@
-"""`/demo`: the player's view of a simulated authority, and its requests to that authority."""
+"""`/demo`: the player's view of a simulated authority, and its requests to that authority; the player's sessions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from uuid import UUID
 
 from craftnet.access.authorization import Authorization, check_may_observe
 from craftnet.access.principal import Principal
-from craftnet.contract.http_bodies import PlayerCrafts, QueueJump
+from craftnet.contract.http_bodies import PlayerCrafts, PlayerSessions, QueueJump
+from craftnet.errors import NotFound
 from craftnet.http.exchange import Call, Endpoint, GuardedEndpoint, Response, json_response
 from craftnet.http.operations import Answer, ApiOperation, Tag, by_method
 from craftnet.http.static_pages import page_routes
@@ -63,6 +64,39 @@ class DemonstrationJump(_OfAPlayer):
         """Whether the player moves to the front."""
         check_may_observe(principal, asked)
         return json_response(QueueJump(jumped=self._showcase.jump_queue(asked)))
+
+
+class SessionsUnderWay(GuardedEndpoint[UUID]):
+    """`/players/{player_id}/sessions`
+
+    Arguments:
+        showcase: lists them; None where the back end cannot.
+    """
+
+    operations = by_method(
+        GET=ApiOperation(
+            "playerSessions",
+            "A player's sessions under way",
+            Tag.FEEDS,
+            {200: Answer("The sessions.", PlayerSessions)},
+            "404 where the back end does not list sessions by player.",
+        )
+    )
+
+    def __init__(self, admission: Authorization, showcase: IDemonstration | None) -> None:
+        super().__init__(admission)
+        self._showcase = showcase
+
+    def read(self, call: Call) -> UUID:
+        """Parses the player's id."""
+        return call.identifier("player_id")
+
+    async def decide(self, call: Call, principal: Principal, asked: UUID) -> Response:
+        """Lists the player's current sessions."""
+        if self._showcase is None:
+            raise NotFound("The back end of this server does not list sessions by player: name a session.")
+        check_may_observe(principal, asked)
+        return json_response(PlayerSessions(sessions=tuple(self._showcase.under_way(asked))))
 
 
 def demonstration_routes(admission: Authorization, showcase: IDemonstration | None) -> Mapping[str, Endpoint]:

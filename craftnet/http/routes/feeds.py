@@ -6,17 +6,25 @@ from typing import Annotated, Any, ClassVar
 from uuid import UUID
 
 from msgspec import Meta
+from msgspec.structs import replace
 from zope.interface import implementer
 
-from craftnet.access.authorization import Authorization, check_may_administer, check_may_observe
+from craftnet.access.authorization import Authorization, check_may_administer
 from craftnet.access.principal import Principal
 from craftnet.clocks import IClock
 from craftnet.contract.close_codes import CloseCode
+from craftnet.contract.devices import (
+    MAX_DEVICE_NAME,
+    DeviceCursorMessage,
+    DeviceRefused,
+    DevicesMessage,
+    Dismissed,
+    Seen,
+)
 from craftnet.contract.http_bodies import (
     CraftingSnapshot,
     FeedSnapshot,
     HealthWebSocketInfo,
-    PlayerSessions,
     QueueSnapshot,
 )
 from craftnet.contract.messages import (
@@ -33,6 +41,7 @@ from craftnet.contract.routes import (
     WEBSOCKET,
     BasePaths,
     PlayerTarget,
+    QueueTarget,
     Target,
     find_feed,
 )
@@ -62,7 +71,6 @@ from craftnet.limits.handshake_guard import HandshakeGuard
 from craftnet.protocols.sse.core.event_stream import HEADERS, MEDIA_TYPE, StreamEnd
 from craftnet.protocols.websocket.core.dictionaries import Dictionaries, UnknownDictionary
 from craftnet.protocols.websocket.core.token_renewal import TokenAccepted, TokenOffer, TokenRefused
-from craftnet.providers.inspection import IDemonstration
 
 FOREVER = 365 * 24 * 3600
 """Seconds. A dictionary never changes; a better one gets another id."""
@@ -78,6 +86,13 @@ TOKEN_ANSWERS = (
     Message(TokenRefused, "The answer to a fresh token that is refused."),
 )
 TOKEN_OFFER = Message(TokenOffer, "A fresh token for the open feed.")
+
+DEVICE_MESSAGES = (
+    Message(DevicesMessage, "All devices of the player."),
+    Message(DeviceCursorMessage, "A device has seen or dismissed more."),
+    Message(DeviceRefused, "A device was not registered, or its report was not taken."),
+)
+DEVICE_REPORTS = (Message(Seen, "What the device has shown."), Message(Dismissed, "What the player has dismissed."))
 
 _OWNER = Parameter("player_id", UUID, "The owner of the session.", required=True, example=PLAYER_EXAMPLE)
 _RESUME = Parameter(
@@ -98,6 +113,12 @@ _HEARTBEAT = Parameter(
     Annotated[int, Meta(ge=HEARTBEATS[0], le=HEARTBEATS[1])],
     "Seconds of silence after which the server sends a message without data.",
 )
+_DEVICE = Parameter(
+    "device",
+    Annotated[str, Meta(min_length=1, max_length=MAX_DEVICE_NAME)],
+    "The name of the player's device, with `--devices`; without that option it has no effect.",
+    example="phone",
+)
 _SERVICES = Parameter("services", list[Service], "The services to report on; all services if none is named.")
 _LAST_EVENT = Parameter("Last-Event-ID", str, "The position to resume at, as browsers send it.", "header")
 
@@ -108,9 +129,14 @@ _SWITCHING = Answer(
 
 
 def _websocket(
-    name: str, feed: str, messages: tuple[Message, ...], parameters: tuple[Parameter, ...], answers: dict[int, Answer]
+    name: str,
+    feed: str,
+    messages: tuple[Message, ...],
+    parameters: tuple[Parameter, ...],
+    answers: dict[int, Answer],
+    receives: tuple[Message, ...] = (),
 ) -> ApiOperation:
-    """The operation of a WebSocket route."""
+    """The operation of a WebSocket route; `receives` are the messages that clients may send besides tokens."""
     return ApiOperation(
         name,
         f"The {feed} feed",
@@ -124,7 +150,7 @@ def _websocket(
             "ws",
             f"The {feed} feed over WebSocket. A client may send a fresh token on it.",
             (*messages, *TOKEN_ANSWERS),
-            (TOKEN_OFFER,),
+            (TOKEN_OFFER, *receives),
         ),
     )
 
@@ -208,8 +234,9 @@ class FeedEndpoint(GuardedEndpoint[Target]):
         self._bases = bases
 
     def read(self, call: Call) -> Target:
-        """Parses the ids."""
-        return find_feed(call.path, self._bases, self.transport)(call.query)
+        """Parses the ids. Only an open feed registers a device."""
+        target = find_feed(call.path, self._bases, self.transport)(call.query)
+        return replace(target, device=None) if isinstance(target, QueueTarget | PlayerTarget) else target
 
 
 class FeedSnapshots(FeedEndpoint):
@@ -252,7 +279,14 @@ class QueueSnapshots(FeedSnapshots):
     """`/ws/queue/{player_id}`"""
 
     operations = by_method(
-        GET=_websocket("craftingQueueWebSocket", "queue", (QUEUE,), (_RESUME, _HEARTBEAT), _snapshot(QueueSnapshot))
+        GET=_websocket(
+            "craftingQueueWebSocket",
+            "queue",
+            (QUEUE, *DEVICE_MESSAGES),
+            (_RESUME, _HEARTBEAT, _DEVICE),
+            _snapshot(QueueSnapshot),
+            DEVICE_REPORTS,
+        )
     )
 
 
@@ -260,7 +294,14 @@ class PlayerSnapshots(FeedSnapshots):
     """`/ws/player/{player_id}`"""
 
     operations = by_method(
-        GET=_websocket("playerWebSocket", "player", (CRAFTING, QUEUE), (_RESUMES, _HEARTBEAT), _snapshot(FeedSnapshot))
+        GET=_websocket(
+            "playerWebSocket",
+            "player",
+            (CRAFTING, QUEUE, *DEVICE_MESSAGES),
+            (_RESUMES, _HEARTBEAT, _DEVICE),
+            _snapshot(FeedSnapshot),
+            DEVICE_REPORTS,
+        )
     )
 
 
@@ -305,13 +346,15 @@ class CraftingStreamInfo(EventStreamInfo):
 class QueueStreamInfo(EventStreamInfo):
     """`/sse/queue/{player_id}`"""
 
-    operations = by_method(GET=_event_stream("queue", (QUEUE,), _RESUME, _HEARTBEAT))
+    operations = by_method(GET=_event_stream("queue", (QUEUE, *DEVICE_MESSAGES), _RESUME, _HEARTBEAT, _DEVICE))
 
 
 class PlayerStreamInfo(EventStreamInfo):
     """`/sse/player/{player_id}`"""
 
-    operations = by_method(GET=_event_stream("player", (CRAFTING, QUEUE), _RESUMES, _HEARTBEAT))
+    operations = by_method(
+        GET=_event_stream("player", (CRAFTING, QUEUE, *DEVICE_MESSAGES), _RESUMES, _HEARTBEAT, _DEVICE)
+    )
 
 
 class HealthStreamInfo(EventStreamInfo):
@@ -353,36 +396,3 @@ class HealthFeedInfo(GuardedEndpoint[Target]):
         check_may_administer(principal)
         url = call.server.websocket(call.path, "/health/ws")
         return json_response(HealthWebSocketInfo(websocket_url=url, supported_protocols=self._protocols))
-
-
-class SessionsUnderWay(GuardedEndpoint[UUID]):
-    """`/players/{player_id}/sessions`
-
-    Arguments:
-        showcase: lists them; None where the back end cannot.
-    """
-
-    operations = by_method(
-        GET=ApiOperation(
-            "playerSessions",
-            "A player's sessions under way",
-            Tag.FEEDS,
-            {200: Answer("The sessions.", PlayerSessions)},
-            "404 where the back end does not list sessions by player.",
-        )
-    )
-
-    def __init__(self, admission: Authorization, showcase: IDemonstration | None) -> None:
-        super().__init__(admission)
-        self._showcase = showcase
-
-    def read(self, call: Call) -> UUID:
-        """Parses the player's id."""
-        return call.identifier("player_id")
-
-    async def decide(self, call: Call, principal: Principal, asked: UUID) -> Response:
-        """Lists the player's current sessions."""
-        if self._showcase is None:
-            raise NotFound("The back end of this server does not list sessions by player: name a session.")
-        check_may_observe(principal, asked)
-        return json_response(PlayerSessions(sessions=tuple(self._showcase.under_way(asked))))

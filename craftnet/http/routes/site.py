@@ -19,7 +19,7 @@ from craftnet.http.connection.http_site import HttpSite
 from craftnet.http.cross_origin import CrossOrigin
 from craftnet.http.exchange import AddressCheck, Call, Endpoint, Response
 from craftnet.http.resource import Router, RouteTable
-from craftnet.http.routes.demonstration import demonstration_pages, demonstration_routes
+from craftnet.http.routes.demonstration import SessionsUnderWay, demonstration_pages, demonstration_routes
 from craftnet.http.routes.documents import with_documents
 from craftnet.http.routes.events import Events
 from craftnet.http.routes.feeds import (
@@ -33,7 +33,6 @@ from craftnet.http.routes.feeds import (
     PlayerStreamInfo,
     QueueSnapshots,
     QueueStreamInfo,
-    SessionsUnderWay,
 )
 from craftnet.http.routes.health import Health, HealthBatch, HealthReady, Live, MetricsText, Ready
 from craftnet.http.routes.home import LINKS, Home

@@ -200,6 +200,16 @@ REGION_REQUESTS = counter(
     "(unavailable).",
     {"outcome": ("here", "other", "unknown", "unavailable")},
 )
+DEVICES = gauge(
+    "craftnet_devices",
+    "Devices of players that are connected, or were within the last 10 seconds; only with --devices.",
+)
+DEVICE_REPORTS = counter(
+    "craftnet_device_reports_total",
+    "Reports of devices of what was seen or dismissed: those that moved a cursor, those that were known, and refused "
+    "ones, refused registrations included; only with --devices.",
+    {"verdict": ("moved", "unchanged", "refused")},
+)
 DELIVERIES = counter("craftnet_deliveries_total", "Messages handed to a transport.", TRANSPORT)
 LATENCIES = histogram(
     "craftnet_event_to_delivery_seconds",
@@ -357,7 +367,7 @@ FAMILIES = (
     *(CERTIFICATE_EXPIRY, HTTP_REQUESTS, HTTP_SECONDS),
     *(CONNECTIONS, CLOSED, WATCHERS, RETURNS, REFUSALS, TLS_HANDSHAKES),
     *(SENT_BYTES, RECEIVED_BYTES, CONFLATED, DROPPED, QUEUE_DEPTH),
-    *(SESSIONS, EVENTS, PLAYER_REPORTS, REGION_REQUESTS, DELIVERIES, LATENCIES, CORRECTIONS),
+    *(SESSIONS, EVENTS, PLAYER_REPORTS, REGION_REQUESTS, DEVICES, DEVICE_REPORTS, DELIVERIES, LATENCIES, CORRECTIONS),
     *(UDP_QUEUE, MIGRATIONS, KEY_UPDATES, RESYNCS, FULL_SYNCS, REDIS_ROUND_TRIP, REDIS_RECONNECTS, REDIS_LAG),
     *(DATAGRAMS, ROUND_TRIP, VARIATION, JITTER, CLOCK_OFFSET, LOSS_OUT, LOSS_IN, REORDERED, SEND_RATE),
     *(UPSTREAM_CONNECTED, UPSTREAM_FEEDS, UPSTREAM_BYTES, UPSTREAM_RECONNECTS, UPSTREAM_ROUND_TRIP, UPSTREAM_LAG),

@@ -203,6 +203,8 @@ class Metrics:
         self._events = store.numbers(families.EVENTS)
         self._player_reports = store.numbers(families.PLAYER_REPORTS)
         self._region_requests = store.numbers(families.REGION_REQUESTS)
+        self._devices = store.numbers(families.DEVICES)
+        self._device_reports = store.numbers(families.DEVICE_REPORTS)
         self._datagrams = store.numbers(families.DATAGRAMS)
         self._closed = store.numbers(families.CLOSED)
         self._deliveries: dict[str, DeliveryCounts] = {}
@@ -273,6 +275,14 @@ class Metrics:
     def region_request(self, outcome: str) -> None:
         """Counts a request for a UDP connection in a region."""
         self._region_requests[outcome,].value += 1
+
+    def devices(self, change: int) -> None:
+        """Adds `change` devices of players that are connected (or removes them)."""
+        self._devices[()].value += change
+
+    def device_report(self, verdict: str) -> None:
+        """Counts a report of a device of what was seen or dismissed."""
+        self._device_reports[verdict,].value += 1
 
     def gc_paused(self, generation: int, seconds: float) -> None:
         """Counts a pause of the collector of reference cycles."""

@@ -22,6 +22,7 @@ from craftnet.providers.redis.aggregates import MATERIALS, QUEUES, SESSIONS
 from craftnet.providers.redis.change_reader import ChangeReader
 from craftnet.providers.redis.connection import RedisConnection, RedisCredentials
 from craftnet.providers.redis.connection_slots import LEASE_SECONDS, RedisConnectionSlots
+from craftnet.providers.redis.devices import RedisDevices
 from craftnet.providers.redis.endpoints import MasterWatch, SentinelEndpoint, endpoint
 from craftnet.providers.redis.event_stream import EventStreamConsumer
 from craftnet.providers.redis.interruptible_read import BLOCK_SECONDS
@@ -59,6 +60,7 @@ class RedisBackend:
     Attributes:
         asking, connection: the connection for everything but reading streams.
         follower: reads the streams of changes.
+        devices: keeps the devices of players; its service starts with --devices only.
         eviction: checks Redis' eviction policy.
         node_bus: carries messages between nodes.
         node_registry: has what each node says of itself.
@@ -97,6 +99,7 @@ class RedisBackend:
         self.eviction = EvictionWatch(asking, reactor)
         self.node_bus = RedisNodeBus(link(settings.timeout + BLOCK_SECONDS), asking, keys, reactor)
         self.node_registry = RedisNodeRegistry(asking, keys)
+        self.devices = RedisDevices(str(self.node_bus.name), asking, keys, reactor)
         self.service = MultiService()
         self._links = links = (asking, blocking, taking, revoking)
         followers = (self.follower, self._event_stream, self.revocations)

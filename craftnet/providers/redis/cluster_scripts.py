@@ -131,3 +131,18 @@ for _, node in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', string.format
 end
 return redis.call('HGETALL', KEYS[1])
 """
+
+READ_DEVICES = b"""
+-- key: a player's devices. argument: milliseconds until they are forgotten. Answers: their version, their state.
+redis.call('PEXPIRE', KEYS[1], ARGV[1])
+return {redis.call('HGET', KEYS[1], 'version') or '', redis.call('HGET', KEYS[1], 'state') or ''}
+"""
+
+WRITE_DEVICES = b"""
+-- key: as above. arguments: the version that was read, the new version, the new state, milliseconds as above.
+-- Answers: 1; 0 when there is another version by now.
+if (redis.call('HGET', KEYS[1], 'version') or '') ~= ARGV[1] then return 0 end
+redis.call('HSET', KEYS[1], 'version', ARGV[2], 'state', ARGV[3])
+redis.call('PEXPIRE', KEYS[1], ARGV[4])
+return 1
+"""

@@ -119,6 +119,15 @@ class KeyNames:
         """A sorted set: the nodes with an entry, by its expiry (milliseconds, on Redis' clock)."""
         return f"{self._prefix}:entries:due"
 
+    def devices(self, player_id: UUID) -> str:
+        """A hash: the version and the state of a player's devices."""
+        return f"{self._prefix}:devices:{player_id}"
+
+    @property
+    def of_devices(self) -> KeyNames:
+        """The names of which `entries` and `entry_ends` are of the nodes to which devices are connected."""
+        return KeyNames(f"{self._prefix}:devices")
+
     def slots(self, node: str) -> str:
         """A hash: the number of connections of each player on this node."""
         return f"{self._prefix}:places:{node}"

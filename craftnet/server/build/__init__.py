@@ -33,7 +33,7 @@ from craftnet.server.build.http import (
     build_metrics_listener,
 )
 from craftnet.server.build.ingest import build_ingest, build_stream_consumer
-from craftnet.server.build.nodes import build_node_group, build_regions
+from craftnet.server.build.nodes import build_devices, build_node_group, build_regions
 from craftnet.server.build.observation import (
     build_announcer,
     build_audit_log,
@@ -85,6 +85,7 @@ def build(
     feeds = build_feed_connections(base, subscriptions, addresses.forwarding)
     udp_service = build_udp_service(base, addresses, hub, build_key_log(access, addresses, environ))
     group = build_node_group(base, access)
+    subscriptions.devices = build_devices(base, hub, group)
     regions = build_regions(base, addresses, group, udp_service, monitor, revocations, environ)
     transports = Transports(feeds, udp_service, build_dictionaries(settings), regions)
     enforcement = build_enforcement(base, revocations, transports, relay)
@@ -108,10 +109,9 @@ def build(
         service.admin_listener,
         *(made.service for made in base.state.built),
         base.state.division.links,
-        *(loop, monitor, health, group, regions),
+        *(loop, monitor, health, group, regions, metrics),
         *_turns(base, hub, transports.feeds, enforcement, listener),
         *_measurements(base, transports, half_open, listener),
-        metrics,
         build_announcer(base, access, listener, transports.udp_service, metrics, admin),
         *build_notifications(base, transports, environ),
         consumer,
@@ -173,6 +173,7 @@ def _turns(
     base: Base, hub: Hub, feeds: FeedConnections, enforcement: Enforcement, listener: Listener
 ) -> Iterator[IService]:
     """Everything that is done at regular intervals."""
+    devices = feeds.subscriptions.devices
     for interval, turn in (
         (hub.turn_interval, hub.turn),
         (1.0, feeds.turn),
@@ -180,6 +181,7 @@ def _turns(
         (1.0, base.metrics.write),
         (1.0, base.security.turn),
         (CHECK_INTERVAL, listener.check_files),
+        *(() if devices is None else ((1.0, devices.turn),)),
     ):
         timer = TimerService(interval, turn)
         timer.clock = base.reactor

@@ -25,6 +25,7 @@ class State(Struct, frozen=True):
     Attributes:
         backend: the back end of --backend.
         built: every back end in use.
+        shared: whether other processes may have the same back end.
         cluster: the data about clients that nodes or workers share; None if this process is the only one.
     """
 
@@ -32,6 +33,7 @@ class State(Struct, frozen=True):
     built: tuple[IBackend, ...]
     sources: Sources
     division: WorkerParts
+    shared: bool
     cluster: ICluster | None
 
     @property
@@ -95,7 +97,7 @@ def build_base(settings: Settings, reactor: Any, reloader: Reloader) -> Base:
             made.report_measurements_to(metrics.redis)
         if isinstance(made, MeasuredUpstream):
             made.report_upstream_to(metrics.upstream)
-    state = State(backend, tuple(registry.built), sources, division, cluster)
+    state = State(backend, tuple(registry.built), sources, division, registry.is_shared(settings.backend), cluster)
     tracing = None if settings.otlp is None else build_tracing(settings, reactor, metrics)
     if tracing is not None:
         for made in state.built:

@@ -5,13 +5,19 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Mapping
+from uuid import UUID
+
+from twisted.application.service import IService
 
 from craftnet.access.auth_option import AuthSetup
 from craftnet.access.principal import Principal
 from craftnet.access.revocation.revocations import Revocations
+from craftnet.devices.registry import DeviceRegistry
+from craftnet.devices.store import ISharedDeviceStore, MemoryDevices
 from craftnet.errors import ConfigurationError, Unavailable
+from craftnet.feeds.hub import Hub
 from craftnet.nodes.cluster_key import cluster_key
-from craftnet.nodes.node_group import NodeGroup
+from craftnet.nodes.node_group import NodeGroup, Question
 from craftnet.nodes.regions import Regions
 from craftnet.observe.health.monitor import Monitor
 from craftnet.protocols.udp.server.service import UdpService
@@ -22,12 +28,16 @@ from craftnet.server.build.transports import Addresses
 
 
 def build_node_group(base: Base, access: AuthSetup) -> NodeGroup:
-    """Asks other nodes, or workers, where there are any, and administrators or regions need them.
+    """Asks other nodes, or workers, where there are any, and administrators, regions or devices need them.
 
     Raises:
         ConfigurationError: as `administration_mode`.
     """
-    needed = base.settings.region is not None or administration_mode(base.settings, access) is not None
+    needed = (
+        base.settings.region is not None
+        or base.settings.devices
+        or administration_mode(base.settings, access) is not None
+    )
     bus = _node_bus(base) if needed else None
     return NodeGroup(f"{socket.gethostname()}:{os.getpid()}" if bus is None else bus.name, bus, base.reactor)
 
@@ -40,6 +50,33 @@ def _node_bus(base: Base) -> INodeBus | None:
             found: INodeBus = bus
             return found
     return None
+
+
+def build_devices(base: Base, hub: Hub, group: NodeGroup) -> DeviceRegistry | None:
+    """The devices of players; None where they are off.
+
+    Raises:
+        ConfigurationError: no process could know them all.
+    """
+    if not base.settings.devices:
+        return None
+    if base.state.relayed:
+        raise ConfigurationError(
+            "--devices has no effect on an edge, which would know its own devices only: give it to the core, and let "
+            "players with several devices connect there"
+        )
+    shared: ISharedDeviceStore | None = getattr(base.state.backend, "devices", None)
+    if shared is not None:
+        changed: Question[UUID, None] = Question("devices", UUID, None)
+        shared.notify = lambda name, player_id: group.push(name, changed, player_id)
+        IService(shared).setServiceParent(base.state.backend.service)
+        group.handle(changed, lambda node, player_id: shared.changed(player_id))
+    elif base.state.shared:
+        raise ConfigurationError(
+            "--devices needs a back end that keeps the devices of all nodes, such as redis; "
+            f"{base.settings.backend.partition(':')[0]} is shared and keeps none"
+        )
+    return DeviceRegistry(shared or MemoryDevices(), lambda: hub.epoch, base.metrics, base.reactor)
 
 
 def build_regions(

@@ -132,7 +132,15 @@ class UdpOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class UpdateOptions:
-    """When clients receive updates."""
+    """When clients receive updates, and what the devices of one player share."""
+
+    devices: Annotated[
+        bool,
+        Option(
+            "Lets the devices of a player register names on the player's feeds (?device=phone), see each other, and "
+            "share what was seen and dismissed",
+        ),
+    ] = False
 
     tolerance_percent: Annotated[
         float,

@@ -21,7 +21,7 @@ LAYERS: dict[str, set[str]] = {
     "craftnet.observe.health": {"contract", "crafting", "observe.metrics"},
     "craftnet.providers": {"contract", "crafting"},
     "craftnet.providers.memory": {"contract", "crafting", "providers"},
-    "craftnet.providers.redis": {"contract", "crafting", "providers", "access.revocation"},
+    "craftnet.providers.redis": {"contract", "crafting", "devices", "providers", "access.revocation"},
     "craftnet.providers.workshop.simulation": {"contract", "providers"},
     "craftnet.providers.workshop": {
         *("contract", "crafting", "providers", "providers.memory", "providers.workshop.simulation"),
@@ -34,9 +34,10 @@ LAYERS: dict[str, set[str]] = {
     "craftnet.streams.core": {"contract"},
     "craftnet.streams": {"contract", "observe.metrics", "streams.core"},
     "craftnet.streams.kafka": {"streams", "streams.core"},
+    "craftnet.devices": {"contract", "crafting", "observe.metrics"},
     "craftnet.feeds": {
         *("contract", "contract.admin", "crafting", "access", "access.revocation", "relay"),
-        *("providers", "observe.metrics", "observe.health"),
+        *("devices", "providers", "observe.metrics", "observe.health"),
     },
     "craftnet.sharding": {"contract", "providers", "access.revocation"},
     "craftnet.protocols.wire": {"contract", "crafting"},
@@ -121,7 +122,7 @@ LAYERS: dict[str, set[str]] = {
         *("protocols.feed.server", "protocols.udp.server", "providers", "sharding", "feeds", "server.options"),
     },
     "craftnet.server.build": {
-        *("notify", "nodes", "streams", "craftnet"),
+        *("devices", "notify", "nodes", "streams", "craftnet"),
         *("contract", "crafting", "access", "access.revocation", "limits", "observe.metrics", "observe.health"),
         *("admin", "contract.admin", "observe.audit", "observe.logs", "observe.tracing", "server.options"),
         *("providers", "sharding", "feeds", "http", "http.connection", "http.routes", "server"),

@@ -190,7 +190,10 @@ class AsyncApiTests(DocumentsTestCase):
         channels = self.document("/asyncapi.json")["channels"]
         tokens = {"TokenOffer", "TokenAccepted", "TokenRefused"}
         self.assertEqual(set(channels["craftingFeed"]["messages"]), {"WebSocketCraftingMessage", *tokens})
-        self.assertEqual(set(channels["queueStream"]["messages"]), {"WebSocketQueueMessage", "StreamEnd"})
+        devices = {"DevicesMessage", "DeviceCursorMessage", "DeviceRefused"}
+        self.assertEqual(set(channels["queueStream"]["messages"]), {"WebSocketQueueMessage", "StreamEnd", *devices})
+        reports = {"Seen", "Dismissed"}
+        self.assertEqual(set(channels["queueFeed"]["messages"]), {"WebSocketQueueMessage", *tokens, *devices, *reports})
 
     def test_every_event_type_is_a_message(self) -> None:
         document = self.document("/asyncapi.json")

@@ -1,0 +1,291 @@
+"""The devices that are connected to this node: registers them, and sends each what the player's others do.
+
+A device arrives with its first connection and leaves a while after its last, so that one that reconnects within seconds
+was there all the time. Several connections may register the same name: they are one device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Hashable, Iterator
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from msgspec import Struct
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from craftnet.clocks import IClock
+from craftnet.contract.devices import (
+    DeviceCursor,
+    DeviceCursorMessage,
+    DeviceMessage,
+    DeviceRefused,
+    DeviceReport,
+    DevicesMessage,
+    DeviceState,
+)
+from craftnet.contract.messages import rfc3339
+from craftnet.contract.position import Position
+from craftnet.crafting.updates import KeyedUpdate, Update
+from craftnet.devices import rules
+from craftnet.devices.rules import QUEUE, Cursor, Device, PlayerDevices
+from craftnet.devices.store import IDeviceStore
+from craftnet.errors import BadRequest, Refusal, TooManyRequests, Unavailable
+from craftnet.interfaces import ISubscriber
+from craftnet.observe.metrics.registry import Metrics
+
+GRACE = 10.0
+"""Seconds after its last connection for which a device counts as connected: it may be about to reconnect."""
+
+
+class _Player(Struct, eq=False):
+    """A player with devices here.
+
+    Attributes:
+        connections: the name that each registered.
+        leaving: the names without a connection that still count as connected, each with the time of its end.
+        greeted: the connections that have the state of all devices, and receive what follows.
+        state: the newest known state; None before the first.
+    """
+
+    connections: dict[ISubscriber, str]
+    leaving: dict[str, float]
+    greeted: dict[ISubscriber, None]
+    state: PlayerDevices | None = None
+
+    def has(self, name: str) -> bool:
+        """Whether the device counts as connected."""
+        return name in self.leaving or name in self.connections.values()
+
+
+class DeviceRegistry:
+    """The devices on this node.
+
+    Arguments:
+        store: keeps the devices of all nodes.
+        epoch: returns the epoch of the positions of all feeds.
+    """
+
+    _log = Logger()
+
+    def __init__(self, store: IDeviceStore, epoch: Callable[[], str], metrics: Metrics, clock: IClock) -> None:
+        self._store = store
+        self._epoch = epoch
+        self._metrics = metrics
+        self._clock = clock
+        self._players: dict[UUID, _Player] = {}
+        self._unsaved: dict[tuple[UUID, str], None] = {}
+        store.follow(self._heard)
+
+    def __len__(self) -> int:
+        """The number of players with devices here."""
+        return len(self._players)
+
+    def register(self, player_id: UUID, name: str, subscriber: ISubscriber) -> None:
+        """Registers a connection as a device; `unregister` must follow.
+
+        The connection receives the state of all devices, or the reason for a refusal; while the store is unreachable,
+        later.
+        """
+        player = self._players.get(player_id)
+        if player is None:
+            player = self._players[player_id] = _Player({}, {}, {})
+            self._store.watch(player_id)
+        if not player.has(name):
+            self._metrics.devices(1)
+        player.leaving.pop(name, None)
+        player.connections[subscriber] = name
+        self._begin(self._save(player_id, name))
+
+    def unregister(self, player_id: UUID, subscriber: ISubscriber) -> None:
+        """A connection is closed. Unknown ones are ignored."""
+        player = self._players.get(player_id)
+        name = None if player is None else player.connections.pop(subscriber, None)
+        if player is None or name is None:
+            return
+        player.greeted.pop(subscriber, None)
+        if not player.has(name):
+            player.leaving[name] = self._clock.seconds() + GRACE
+
+    def report(self, player_id: UUID, subscriber: ISubscriber, report: DeviceReport, reached: Position | None) -> None:
+        """A device has seen or dismissed something. A refusal is sent to it.
+
+        Arguments:
+            reached: the present position of the feed that the report is about; None when the connection has no such
+                feed.
+        """
+        player = self._players.get(player_id)
+        name = None if player is None else player.connections.get(subscriber)
+        if name is not None:  # otherwise its registration was refused.
+            self._begin(self._report(player_id, name, subscriber, report, reached))
+
+    async def _report(
+        self, player_id: UUID, name: str, subscriber: ISubscriber, report: DeviceReport, reached: Position | None
+    ) -> None:
+        outcome = "unchanged"
+
+        def rule(before: PlayerDevices) -> PlayerDevices:
+            nonlocal outcome
+            after = rules.reported(before, name, report)
+            outcome = "unchanged" if after is before else "moved"
+            return after
+
+        try:
+            check_report(report, reached)
+            self._heard(player_id, await self._store.update(player_id, rule))
+        except Refusal as refusal:
+            self.refuse(subscriber, refusal)
+        else:
+            self._metrics.device_report(outcome)
+
+    def refuse(self, subscriber: ISubscriber, refusal: Refusal) -> None:
+        """Sends a device the reason for a refusal."""
+        self._metrics.device_report("refused")
+        message = DeviceRefused(timestamp=rfc3339(self._clock.wall()), code=refusal.status, message=refusal.message)
+        subscriber.deliver(_update(message))
+
+    def turn(self) -> None:
+        """Lets devices leave whose last connection closed a while ago; called every second."""
+        now = self._clock.seconds()
+        unsaved, self._unsaved = self._unsaved, {}
+        for player_id, player in list(self._players.items()):
+            for name in [name for name, due in player.leaving.items() if due <= now]:
+                del player.leaving[name]
+                self._gone(player_id, player)
+                unsaved[player_id, name] = None
+        for player_id, name in unsaved:
+            self._begin(self._save(player_id, name))
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        Deferred.fromCoroutine(work).addErrback(
+            lambda failure: self._log.failure("a device could not be kept", failure)
+        )
+
+    async def _save(self, player_id: UUID, name: str) -> None:
+        """Keeps whether a device is connected here."""
+        player = self._players.get(player_id)
+        rule = rules.arrived if player is not None and player.has(name) else rules.left
+        changed = partial(rule, name=name, node=self._store.node, now=self._clock.wall())
+        try:
+            state = await self._store.update(player_id, changed)
+        except Unavailable:
+            self._unsaved[player_id, name] = None
+        except TooManyRequests as refusal:
+            self._turn_away(player_id, name, refusal)
+        else:
+            self._heard(player_id, state)
+
+    def _turn_away(self, player_id: UUID, name: str, refusal: Refusal) -> None:
+        """A device finds no room: its connections have none."""
+        player = self._players.get(player_id)
+        if player is None:
+            return
+        player.leaving.pop(name, None)
+        for subscriber in [one for one, registered in player.connections.items() if registered == name]:
+            del player.connections[subscriber]
+            self.refuse(subscriber, refusal)
+        self._gone(player_id, player)
+
+    def _gone(self, player_id: UUID, player: _Player) -> None:
+        """A device no longer counts as connected."""
+        self._metrics.devices(-1)
+        if not player.connections and not player.leaving:
+            del self._players[player_id]
+            self._store.unwatch(player_id)
+
+    def _heard(self, player_id: UUID, state: PlayerDevices) -> None:
+        """Sends the devices of a player what is new; the same state may come twice, or one that is older."""
+        player = self._players.get(player_id)
+        if player is None:
+            return
+        before = player.state
+        if before is None or state.version > before.version:
+            player.state = state
+            if before is not None and player.greeted:
+                for update in self._changes(player_id, before, state):
+                    for subscriber in tuple(player.greeted):
+                        subscriber.deliver(update)
+        state = player.state or state
+        self._check_known_online(player_id, player, state)
+        new = [
+            subscriber
+            for subscriber, name in player.connections.items()
+            if subscriber not in player.greeted and state.get(name) is not None
+        ]
+        if new:
+            everything = self._everything(player_id, state)
+            for subscriber in new:
+                player.greeted[subscriber] = None
+                subscriber.deliver(everything)
+
+    def _check_known_online(self, player_id: UUID, player: _Player, state: PlayerDevices) -> None:
+        """Has devices kept again that the store takes for disconnected: this node was silent for too long."""
+        for name in {*player.leaving, *player.connections.values()}:
+            device = state.get(name)
+            if device is None or self._store.node not in device.nodes:
+                self._unsaved[player_id, name] = None
+
+    def _changes(self, player_id: UUID, before: PlayerDevices, after: PlayerDevices) -> Iterator[Update]:
+        """The updates from one state to another."""
+        if rules.presence(before) != rules.presence(after):
+            yield self._everything(player_id, after)
+            return
+        epoch = self._epoch()
+        furthest = rules.furthest(after, epoch)
+        for name, feed in rules.moved(before, after):
+            device = after.get(name)
+            if device is not None and feed in furthest and device.cursors[feed].epoch == epoch:
+                message = DeviceCursorMessage(
+                    player_id=player_id,
+                    timestamp=rfc3339(self._clock.wall()),
+                    device=name,
+                    cursor=_shown(feed, device.cursors[feed]),
+                    furthest=_shown(feed, furthest[feed]),
+                )
+                yield _update(message, (name, feed))
+
+    def _everything(self, player_id: UUID, state: PlayerDevices) -> Update:
+        epoch = self._epoch()
+        message = DevicesMessage(
+            player_id=player_id,
+            timestamp=rfc3339(self._clock.wall()),
+            devices=tuple(_device_state(device, epoch) for device in state.devices),
+            cursors=tuple(_shown(feed, cursor) for feed, cursor in rules.furthest(state, epoch).items()),
+        )
+        return _update(message, "devices")
+
+
+def check_report(report: DeviceReport, reached: Position | None) -> None:
+    """Checks that a report is about something that was sent.
+
+    Arguments:
+        reached: as in `DeviceRegistry.report`.
+
+    Raises:
+        BadRequest: it is not.
+    """
+    if reached is None:
+        feed = "of the queue" if report.session_id is None else f"of the session {report.session_id}"
+        raise BadRequest(
+            f"This connection has no feed {feed}: name the session of a message that it received, or none."
+        )
+    if report.epoch != reached.epoch:
+        raise BadRequest(f"The epoch of the feed is {reached.epoch}, not {report.epoch}: report a newer message.")
+    if report.version > reached.version:
+        raise BadRequest(f"The newest message of the feed has version {reached.version}, got {report.version}.")
+
+
+def _update(message: DeviceMessage, key: Hashable = None) -> Update:
+    messages = (message,)
+    return KeyedUpdate(state=None, messages=messages, conflatable=key is not None, key=key)  # type: ignore[arg-type]  # ours.
+
+
+def _device_state(device: Device, epoch: str) -> DeviceState:
+    cursors = tuple(_shown(feed, cursor) for feed, cursor in device.cursors.items() if cursor.epoch == epoch)
+    return DeviceState(name=device.name, online=device.online, since=rfc3339(device.since), cursors=cursors)
+
+
+def _shown(feed: str, cursor: Cursor) -> DeviceCursor:
+    session_id = None if feed == QUEUE else UUID(feed)
+    return DeviceCursor(session_id=session_id, epoch=cursor.epoch, seen=cursor.seen, dismissed=cursor.dismissed)

@@ -4,13 +4,13 @@ A `Watch` follows one session over the transports that it is given, reconnects, 
 """
 
 from craftnet.client.core.address import Address
-from craftnet.client.core.backoff import Backoff
 from craftnet.client.core.credentials import Credentials
 from craftnet.client.core.interfaces import IObserver
 from craftnet.client.core.watch import Watch, WatchOutcome, WatchVerdict
 from craftnet.client.transports.udp import SharedUdpTransport, UdpConnections, UdpTransport
 from craftnet.client.transports.websocket import WebSocketTransport
 from craftnet.clocks import steady
+from craftnet.runtime.backoff import Backoff
 
 __all__ = [
     "Address",

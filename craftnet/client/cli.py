@@ -26,7 +26,6 @@ from craftnet.client.completion import script
 from craftnet.client.core import endings
 from craftnet.client.core.address import Address
 from craftnet.client.core.api_requests import Requests
-from craftnet.client.core.backoff import Backoff
 from craftnet.client.core.credentials import Credentials, checked, from_file
 from craftnet.client.core.endings import Ending
 from craftnet.client.core.feed import WatchedSession
@@ -44,6 +43,7 @@ from craftnet.client.transports.websocket import WebSocketTransport
 from craftnet.clocks import IClock, steady
 from craftnet.errors import ConfigurationError
 from craftnet.observe.audit import command as audit_command
+from craftnet.runtime.backoff import Backoff
 
 if TYPE_CHECKING:  # for annotations only.
     from twisted.internet.interfaces import IReactorCore

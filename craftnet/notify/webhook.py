@@ -1,4 +1,4 @@
-"""Posts notifications to a webhook, in batches, until it takes them."""
+"""Posts notifications to a webhook in batches, and repeats batches that it does not take."""
 
 from __future__ import annotations
 
@@ -21,42 +21,45 @@ from craftnet.notify.notices import Notice, NoticeBatch, encode, signature
 from craftnet.observe.metrics import families
 from craftnet.observe.metrics.store import MetricStore
 from craftnet.runtime.addresses import is_loopback
+from craftnet.runtime.backoff import Backoff
 from craftnet.runtime.component_spec import parse_component_spec
 from craftnet.runtime.deferreds import RestartedTask
 
 SECRET_VARIABLE = "CRAFTNET_WEBHOOK_SECRET"
-"""The environment variable with the secret that signs requests."""
+"""The environment variable that contains the secret, which signs requests."""
 
 MINIMUM_SECRET = 32
-"""Bytes: the length of the hash."""
+"""Minimum length of the secret in bytes: the length of the hash."""
 
 BATCH = 100
-"""Notifications in one request."""
+"""Maximum number of notifications in one request."""
 
 GATHERING = 1.0
 """Seconds that the first notification of a batch waits for others."""
 
 WAITING = 10_000
-"""Notifications that wait; then the oldest are dropped."""
+"""Maximum number of waiting notifications; beyond it, the oldest are dropped."""
 
 TIMEOUT = 10.0
-"""Seconds for an answer."""
+"""Seconds that the webhook has to answer."""
 
-FIRST_RETRY, LAST_RETRY = 1.0, 60.0
-"""Bounds of the waits after failures, seconds: the bound doubles from one to the other."""
+FIRST_BACKOFF, MAX_BACKOFF = 1.0, 60.0
+"""Seconds of the longest delay before the second attempt, and before any."""
 
 GIVE_UP_AFTER = 3600.0
-"""Seconds for which a batch is tried. What happened longer ago is no news for a player."""
+"""Seconds after which a batch is dropped: players have no use for older notifications."""
 
 RETRIED = frozenset({408, 425, 429})
-"""Statuses below 500 that may pass."""
+"""Statuses below 500 of temporary failures."""
 
 
 class WebhookSettings(Struct, frozen=True):
-    """The webhook of `--notify`; its secret never shows."""
+    """The webhook of `--notify`; its repr omits the secret."""
 
     url: str
     secret: bytes
+
+    __repr__ = object.__repr__
 
 
 def webhook_settings(text: str, environ: Mapping[str, str]) -> WebhookSettings:
@@ -81,18 +84,26 @@ def webhook_settings(text: str, environ: Mapping[str, str]) -> WebhookSettings:
     return WebhookSettings(url, secret)
 
 
-def retry_delay(failures: int, draw: float) -> float:
-    """Seconds until the next attempt: a random part of a bound that doubles (full jitter), `draw` from 0 to 1."""
-    bound: float = min(LAST_RETRY, FIRST_RETRY * 2.0 ** min(failures, 10))
-    return bound * draw
+class NotDelivered(Exception):
+    """The webhook did not take a batch, which is posted again."""
+
+
+class _Batch:
+    """Notifications that are posted together, until the webhook takes or refuses them, or they are too old."""
+
+    def __init__(self, notices: list[Notice], began: float, backoff: Backoff) -> None:
+        self.body = encode(NoticeBatch(notices))
+        self.size = len(notices)
+        self.began = began
+        self.backoff = backoff
 
 
 class Webhook(Service):
-    """Sends what `add` takes.
+    """Posts notifications in batches.
 
     Arguments:
         client: sends the requests.
-        draw: returns random numbers from 0 to 1.
+        uniform: draws from [low, high] for the delays after failures.
     """
 
     _log = Logger()
@@ -103,17 +114,21 @@ class Webhook(Service):
         client: HTTPClient,
         clock: IClock,
         store: MetricStore,
-        draw: Callable[[], float] = random.random,
+        uniform: Callable[[float, float], float] = random.uniform,
     ) -> None:
         self._settings = settings
         self._client = client
         self._clock = clock
-        self._draw = draw
+        self._uniform = uniform
         self._waiting: deque[Notice] = deque(maxlen=WAITING)
         self._counts = store.numbers(families.NOTIFICATIONS)
         self._more: Deferred[None] | None = None
+        self._batch: _Batch | None = None
+        self._delay = 0.0
         self._failing = False
-        self._sending = RestartedTask(self._send_on, "sending notifications", GATHERING, clock)
+        self._sending = RestartedTask(
+            self._send, "sending notifications", lambda: self._delay, clock, expected=(NotDelivered,)
+        )
 
     def startService(self) -> None:
         """Begins to send."""
@@ -121,11 +136,12 @@ class Webhook(Service):
         self._sending.start()
 
     def stopService(self) -> None:
-        """Ends that. What waits is lost, and counted as dropped."""
+        """Stops sending. Waiting notifications are lost, and counted as dropped."""
         super().stopService()
         self._sending.stop()
         self._count("dropped", len(self._waiting))
         self._waiting.clear()
+        self._settle("dropped")
 
     def add(self, notice: Notice) -> None:
         """Sends a notification soon. When too many wait, the oldest one is dropped."""
@@ -140,44 +156,62 @@ class Webhook(Service):
         """Whether the newest attempt failed, and another will follow."""
         return self._failing
 
-    async def _send_on(self) -> None:
-        while self.running:
-            if not self._waiting:
-                self._more = Deferred()
-                await self._more
-            await deferLater(self._clock, GATHERING)
-            batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
-            outcome = "dropped"
-            try:
-                outcome = await self._insist(encode(NoticeBatch(batch)))
-            finally:
-                self._count(outcome, len(batch))
+    async def _send(self) -> None:
+        """Posts the next batch, or the present one again.
 
-    async def _insist(self, body: bytes) -> str:
-        """Sends a body until it is taken, refused, or too old. Returns the outcome in one word."""
-        began, failures = self._clock.seconds(), 0
-        while True:
-            problem, final = await self._attempt(body)
-            if not problem:
-                if self._failing:
-                    self._log.info("the webhook takes notifications again")
-                self._failing = False
-                return "delivered"
-            if final:
-                self._log.error("the webhook refuses notifications: {problem}", problem=problem)
-                return "refused"
-            if not self._failing:
-                self._log.warn("the webhook takes no notifications: {problem}; trying again", problem=problem)
-            self._failing = True
-            delay = retry_delay(failures, self._draw())
-            if self._clock.seconds() + delay - began > GIVE_UP_AFTER:
-                self._log.error("notifications are dropped: the webhook took none for an hour")
-                return "dropped"
-            failures += 1
-            await deferLater(self._clock, delay)
+        Raises:
+            NotDelivered: the batch is posted again after `_delay` seconds.
+        """
+        self._delay = GATHERING  # if this fails unexpectedly.
+        batch = self._batch = self._batch or await self._gather()
+        problem, final = await self._attempt(batch.body)
+        self._delay = 0.0
+        if final:
+            self._log.error("the webhook refuses notifications: {problem}", problem=problem)
+            self._settle("refused")
+        elif problem:
+            self._schedule_retry(batch, problem)
+        else:
+            if self._failing:
+                self._log.info("the webhook takes notifications again")
+            self._failing = False
+            self._settle("delivered")
+
+    async def _gather(self) -> _Batch:
+        """Waits for notifications, and takes up to `BATCH` of them."""
+        if not self._waiting:
+            self._more = Deferred()
+            await self._more
+        await deferLater(self._clock, GATHERING)
+        notices = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
+        backoff = Backoff(first=FIRST_BACKOFF, cap=MAX_BACKOFF, uniform=self._uniform)
+        return _Batch(notices, self._clock.seconds(), backoff)
+
+    def _schedule_retry(self, batch: _Batch, problem: str) -> None:
+        """Drops the batch if it is too old for another attempt.
+
+        Raises:
+            NotDelivered: there will be another attempt.
+        """
+        if not self._failing:
+            self._log.warn("the webhook takes no notifications: {problem}; trying again", problem=problem)
+        self._failing = True
+        now = self._clock.seconds()
+        delay = batch.backoff.delay(now)
+        if now + delay - batch.began <= GIVE_UP_AFTER:
+            self._delay = delay
+            raise NotDelivered(problem)
+        self._log.error("notifications are dropped: the webhook took none for an hour")
+        self._settle("dropped")
+
+    def _settle(self, outcome: str) -> None:
+        """Counts the present batch, and forgets it."""
+        batch, self._batch = self._batch, None
+        if batch is not None:
+            self._count(outcome, batch.size)
 
     async def _attempt(self, body: bytes) -> tuple[str, bool]:
-        """Posts once. Returns what went wrong, empty when nothing did, and whether trying again is pointless."""
+        """Posts once. Returns the problem, empty if there was none, and whether another attempt is pointless."""
         headers: dict[bytes | str, bytes | str] = {
             "Content-Type": "application/json",
             "User-Agent": f"craftnet/{__version__}",
@@ -190,7 +224,7 @@ class Webhook(Service):
             response = await asked
             await response.content()
         except Exception as error:  # of many classes: the network's, TLS', HTTP's.
-            if not self.running:  # it was cancelled, which the client says in many ways.
+            if not self.running:  # cancelled, which the client reports in many ways.
                 raise CancelledError from None
             return str(error) or type(error).__name__, False
         if 200 <= response.code < 300:

@@ -65,7 +65,7 @@ class RestartedTask:
     Arguments:
         run: returns the coroutine.
         what: the subject of the log line, such as "reading changes from Redis".
-        retry: seconds from the end of the coroutine to its next start.
+        retry: seconds from the end of the coroutine to its next start, or a function that returns them.
         failed: called with each failure, before the next start.
         expected: the failures that belong to operation; all others are logged as bugs.
     """
@@ -76,7 +76,7 @@ class RestartedTask:
         self,
         run: Callable[[], Coroutine[Any, Any, None]],
         what: str,
-        retry: float,
+        retry: float | Callable[[], float],
         clock: IReactorTime,
         failed: Callable[[Failure], object] = lambda failure: None,
         expected: tuple[type[Exception], ...] = (),
@@ -115,4 +115,4 @@ class RestartedTask:
             if not stopped:
                 self._when_failed(result)
         if not stopped:
-            self._next = self._clock.callLater(self._retry, self.start)
+            self._next = self._clock.callLater(self._retry() if callable(self._retry) else self._retry, self.start)

@@ -50,6 +50,8 @@ class NatsServer(Struct, frozen=True):
     user: str = ""
     password: str = ""
 
+    __repr__ = object.__repr__
+
 
 class NatsConnection(protocol.Protocol):
     """One connection: answers PING, and passes all other frames to its owner.

@@ -18,11 +18,11 @@ from twisted.python.failure import Failure
 from craftnet import __version__
 from craftnet.client.core import endings
 from craftnet.client.core.address import Address
-from craftnet.client.core.backoff import Backoff
 from craftnet.client.core.endings import Ending, EndingKind
 from craftnet.clocks import IClock
 from craftnet.contract.admin.feed import AdminMessage, Subscribe, TraceRequest
 from craftnet.contract.messages import MALFORMED, to_json
+from craftnet.runtime.backoff import Backoff
 
 MAX_MESSAGE = 1_048_576
 """Bytes of the longest accepted message."""

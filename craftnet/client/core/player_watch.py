@@ -13,11 +13,11 @@ from twisted.python.failure import Failure
 
 from craftnet.client.core import endings
 from craftnet.client.core.api_requests import Requests
-from craftnet.client.core.backoff import Backoff
 from craftnet.client.core.endings import Ending, EndingKind
 from craftnet.client.core.watch import WatchOutcome, WatchVerdict
 from craftnet.contract.http_bodies import PlayerSessions
 from craftnet.contract.messages import MALFORMED, JsonDecoder
+from craftnet.runtime.backoff import Backoff
 
 POLL_INTERVAL = 1.0
 """Seconds between two requests for the player's next session."""

@@ -12,7 +12,6 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from craftnet.client.core.backoff import Backoff
 from craftnet.client.core.connection_quality import ConnectionQuality
 from craftnet.client.core.endings import Ending, EndingKind
 from craftnet.client.core.feed import WatchedSession, apply_update
@@ -21,6 +20,7 @@ from craftnet.client.core.transport_upgrade import TransportUpgrade
 from craftnet.contract.messages import Status
 from craftnet.contract.position import Position
 from craftnet.crafting.updates import Update
+from craftnet.runtime.backoff import Backoff
 
 GIVE_UP_AFTER = 60.0
 """Seconds without any contact after which a watch gives up."""

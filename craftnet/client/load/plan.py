@@ -71,6 +71,8 @@ class Share(Struct, frozen=True, kw_only=True):
     token: str
     bound: float
 
+    __repr__ = object.__repr__
+
     def session(self, number: int) -> UUID:
         """The session of this process's watcher `number`."""
         return UUID(int=self.plan.run << 64 | (self.first + number), version=4)

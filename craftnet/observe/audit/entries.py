@@ -33,6 +33,8 @@ class AuditKey(Struct, frozen=True):
 
     secret: bytes
 
+    __repr__ = object.__repr__
+
     @property
     def id(self) -> str:
         """Names the key without revealing it: 16 hexadecimal digits."""

@@ -4,29 +4,30 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Sequence
-from random import uniform
 from typing import Any, Protocol, TypeVar
 
 # txredisapi ships no annotations. Importing it installs a reactor, so nothing may import this module before the back
 # end is chosen.
 import hiredis
 import txredisapi  # type: ignore[import-untyped]
-from twisted.application.internet import backoffPolicy
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred, TimeoutError, succeed
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import Factory
-from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from craftnet.errors import Unavailable
-from craftnet.runtime.deferreds import Waiters
+from craftnet.runtime.backoff import Backoff
+from craftnet.runtime.deferreds import RestartedTask, Waiters
 
 Value = bytes | str | int | float
 
-_retry_delay = backoffPolicy(initialDelay=0.1, maxDelay=3.0, jitter=lambda: uniform(0.0, 0.2))
-"""Seconds; partly random, so that many nodes do not return at once."""
+FIRST_BACKOFF, MAX_BACKOFF = 0.3, 3.0
+"""Seconds of the longest delay before the first attempt to reconnect, and before any."""
+
+STABLE = 1.0
+"""Seconds after which a lost connection is restored as fast as the first."""
 
 CLOSE_TIMEOUT = 1.0
 """Seconds that a connection may take to close."""
@@ -109,6 +110,7 @@ class RedisConnection(Service):
         described: the address of Redis, for logs.
         timeout: seconds after which an answer counts as missing and the connection is given up.
         master: whether to verify that the server is a master. Needs the right to the command ROLE.
+        backoff: the delays between attempts to connect; None: the default delays.
 
     Attributes:
         generation: the number of connections so far.
@@ -129,6 +131,7 @@ class RedisConnection(Service):
         timeout: float,
         *,
         master: bool = False,
+        backoff: Backoff | None = None,
     ) -> None:
         self._endpoint = endpoint
         self._described = described
@@ -144,30 +147,33 @@ class RedisConnection(Service):
         self.answered: Callable[[float], object] = lambda seconds: None
         self.reconnected: Callable[[], object] = lambda: None
         self._connection: Any = None
-        self._keeping: Deferred[None] | None = None
         # Failed attempts since the last connection; above 0, callers need not wait for the next one to fail.
         self._failures = 0
         self._attempts: Waiters[None] = Waiters()
         self._said: set[str] = set()
         self._demoted = False  # whether the connection was given up because the server is no longer a master.
+        self._backoff = backoff or Backoff(first=FIRST_BACKOFF, cap=MAX_BACKOFF, stable=STABLE)
+        self._keeping = RestartedTask(
+            self._keep, "the connection to Redis", self._retry_delay, reactor, self._failed, (Unavailable,)
+        )
 
     def startService(self) -> None:
         """Connects."""
         super().startService()
-        self._keeping = Deferred.fromCoroutine(self._keep())
+        self._keeping.start()
 
     def stopService(self) -> Deferred[None]:
         """Disconnects."""
         super().stopService()
-        keeping, self._keeping = self._keeping, None
         gone: Deferred[None] = succeed(None)
         if self._connection is not None:
             # What was sent last must still go out; but nothing waits for a Redis that hangs.
             deadline = self._reactor.callLater(CLOSE_TIMEOUT, self._connection.transport.abortConnection)
             gone = self._connection.whenDisconnected().addCallback(lambda _: deadline.active() and deadline.cancel())
+            gone.addCallback(lambda _: self._keeping.stop())
             self._connection.transport.loseConnection()
-        elif keeping is not None:
-            keeping.cancel()
+        else:
+            self._keeping.stop()
         self._attempts.release(None)
         return gone
 
@@ -231,23 +237,25 @@ class RedisConnection(Service):
         return self._connection
 
     async def _keep(self) -> None:
-        while self.running:
-            try:
-                self._connection = await self._connect()
-            except Exception as error:  # an endpoint may raise anything
-                if not self.running:
-                    return
-                self._failed(error)
-            else:
-                lost = self._connection.whenDisconnected()
-                self._succeeded()
-                await lost
-                self._connection = None
-            if self.running:
-                try:
-                    await deferLater(self._reactor, _retry_delay(self._failures))
-                except CancelledError:
-                    return
+        """Connects, and waits until the connection is lost.
+
+        Raises:
+            Unavailable: Redis is unreachable.
+        """
+        try:
+            self._connection = await self._connect()
+        except CancelledError:
+            raise
+        except Exception as error:  # an endpoint may raise anything.
+            raise Unavailable(str(error) or type(error).__name__) from error
+        lost = self._connection.whenDisconnected()
+        self._backoff.opened(self._reactor.seconds())
+        self._succeeded()
+        await lost
+        self._connection = None
+
+    def _retry_delay(self) -> float:
+        return self._backoff.delay(self._reactor.seconds())
 
     async def _connect(self) -> Any:
         connection: Any = await self._endpoint.connect(self._factory)
@@ -281,14 +289,13 @@ class RedisConnection(Service):
         self._demoted = False
         self._attempts.release(None)
 
-    def _failed(self, error: Exception) -> None:
+    def _failed(self, failure: Failure) -> None:
         """Logs the reason, once; attempts after the first are silent until one succeeds."""
         if not self._failures:
-            reason = str(error) or type(error).__name__
             self._log.warn(
                 "Redis at {address} is unreachable; retrying every few seconds: {reason}",
                 address=self._described,
-                reason=reason,
+                reason=failure.getErrorMessage(),
             )
         self._failures += 1
         self._attempts.release(None)

@@ -12,7 +12,6 @@ from zope.interface import implementer
 
 from craftnet.access.principal import RELAY
 from craftnet.client.core.address import Address
-from craftnet.client.core.backoff import Backoff
 from craftnet.client.core.credentials import Credentials, checked, from_file
 from craftnet.clocks import IClock, moment
 from craftnet.contract.messages import Check
@@ -22,6 +21,7 @@ from craftnet.providers.registry import UpstreamMetrics
 from craftnet.providers.upstream.connection import UpstreamConnection
 from craftnet.providers.upstream.mirror_table import MirrorTable
 from craftnet.providers.upstream.sources import UpstreamMaterials, UpstreamQueues, UpstreamSessions
+from craftnet.runtime.backoff import Backoff
 
 TOKEN_VARIABLE = "CRAFTNET_UPSTREAM_TOKEN"
 """The environment variable with the token that the core accepts."""

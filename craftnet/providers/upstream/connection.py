@@ -16,7 +16,6 @@ from zope.interface import implementer
 
 from craftnet.access.revocation.revocations import Revocation
 from craftnet.client.core.address import Address
-from craftnet.client.core.backoff import Backoff
 from craftnet.client.core.credentials import Credentials
 from craftnet.client.core.endings import Ending
 from craftnet.client.transports.websocket_link import LinkSettings, WebSocketLink, websocket_endpoint
@@ -37,6 +36,7 @@ from craftnet.relay.messages import (
     Revoked,
     read_message,
 )
+from craftnet.runtime.backoff import Backoff
 from craftnet.runtime.deferreds import Waiters
 
 CLOCK_INTERVAL = 5.0

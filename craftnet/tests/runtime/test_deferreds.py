@@ -86,6 +86,18 @@ class RestartedTaskTests(SynchronousTestCase):
         self.clock.advance(0.5)
         self.assertEqual(len(self.runs), 2)
 
+    def test_delay_that_is_computed(self) -> None:
+        """The delay may grow from one failure to the next."""
+        task = RestartedTask(
+            self.run_once, "counting", lambda: float(self.failures), self.clock, self.failed, (ConnectionError,)
+        )
+        task.start()
+        for delay in (1.0, 2.0):
+            self.runs[-1].errback(ConnectionError("lost"))
+            self.assertEqual([call.getTime() - self.clock.seconds() for call in self.clock.getDelayedCalls()], [delay])
+            self.clock.advance(delay)
+        self.assertEqual(len(self.runs), 3)
+
     def test_restarted_after_its_end(self) -> None:
         self.task.start()
         self.runs[0].callback(None)

@@ -10,8 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from craftnet.notify.webhook import WebhookSettings
+from craftnet.observe.audit.entries import AuditKey
 from craftnet.runtime.masking import masked_error, masked_option
 from craftnet.server.startup_message import ServedSummary
+from craftnet.streams.nats_connection import NatsServer
 from craftnet.tests.support.admin import AdminTestCase
 from craftnet.tests.support.processes import craftnet, twistd
 
@@ -26,6 +29,17 @@ PATHS = (
 )
 
 secrets = st.text("abcXYZ019!$%*+-./:;,=@_~ ", min_size=1, max_size=20).map(lambda text: f"S{text.strip()}S")
+
+
+class ReprTests(SynchronousTestCase):
+    def test_secrets(self) -> None:
+        """No settings show their secret when they are printed."""
+        for settings in (
+            WebhookSettings("https://push.example/hook", b"s3cret"),
+            AuditKey(b"s3cret"),
+            NatsServer("10.0.0.7", 4222, "craftnet", "s3cret"),
+        ):
+            self.assertNotIn("s3cret", repr(settings) + str(settings))
 
 
 class OptionTests(SynchronousTestCase):

@@ -14,7 +14,6 @@ from twisted.internet.defer import CancelledError, Deferred
 from zope.interface import implementer
 
 from craftnet.client.core.address import Address
-from craftnet.client.core.backoff import Backoff
 from craftnet.client.core.connection_quality import ConnectionQuality
 from craftnet.client.core.endings import Ending
 from craftnet.client.core.feed import WatchedSession
@@ -25,6 +24,7 @@ from craftnet.client.transports.websocket import WebSocketTransport
 from craftnet.clocks import steady
 from craftnet.contract.messages import WebSocketCraftingMessage
 from craftnet.crafting.state import SessionState
+from craftnet.runtime.backoff import Backoff
 from craftnet.tests.support.live import token
 
 Kind = type[WebSocketTransport | UdpTransport]

@@ -11,13 +11,13 @@ from twisted.internet import reactor
 from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.client.core.address import Address
-from craftnet.client.core.backoff import Backoff
 from craftnet.client.core.watch import Watch
 from craftnet.client.transports.udp import SharedUdpTransport, UdpConnections
 from craftnet.clocks import IClock
 from craftnet.errors import ConfigurationError
 from craftnet.protocols.udp.core.key_exchange import MLKEM768, KeyExchange, naming
 from craftnet.protocols.udp.core.keys import SessionToken
+from craftnet.runtime.backoff import Backoff
 from craftnet.server.build.transports import exchanges_keys
 from craftnet.server.settings import Settings
 from craftnet.tests.support.eventually import until

@@ -11,12 +11,12 @@ import treq
 from twisted.internet import reactor
 
 from craftnet.client.core.address import Address
-from craftnet.client.core.backoff import Backoff
 from craftnet.client.core.feed import WatchedSession
 from craftnet.client.core.watch import Watch, WatchVerdict
 from craftnet.client.transports.websocket import WebSocketTransport
 from craftnet.clocks import steady
 from craftnet.contract.messages import WebSocketCraftingMessage
+from craftnet.runtime.backoff import Backoff
 from craftnet.tests.support.eventually import until
 from craftnet.tests.support.live import envelope, started, token
 from craftnet.tests.support.nodes import Node, NodesTestCase

@@ -13,12 +13,12 @@ from twisted.internet.task import deferLater
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from craftnet.client.core.address import Address
-from craftnet.client.core.backoff import Backoff
 from craftnet.client.core.watch import Watch
 from craftnet.client.transports.udp import UdpTransport
 from craftnet.clocks import steady
 from craftnet.errors import ConfigurationError
 from craftnet.nodes.cluster_key import CLUSTER_KEY_VARIABLE
+from craftnet.runtime.backoff import Backoff
 from craftnet.server.build import build
 from craftnet.server.settings import Settings
 from craftnet.tests.support.authority import insist

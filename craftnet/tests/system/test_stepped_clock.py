@@ -29,13 +29,13 @@ from websockets.sync.client import ClientConnection, connect
 from craftnet.access.development import sign_token
 from craftnet.access.principal import PUBLISH
 from craftnet.client.core.address import Address
-from craftnet.client.core.backoff import Backoff
 from craftnet.client.core.watch import Watch
 from craftnet.client.transports.udp import UdpTransport
 from craftnet.client.transports.websocket import WebSocketTransport
 from craftnet.clocks import steady
 from craftnet.contract.close_codes import CloseCode
 from craftnet.contract.messages import rfc3339
+from craftnet.runtime.backoff import Backoff
 from craftnet.tests.faults.world import sleep
 from craftnet.tests.support.eventually import until
 from craftnet.tests.support.live import SECRET, Peer, envelope, in_thread, started

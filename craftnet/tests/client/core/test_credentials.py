@@ -14,13 +14,13 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.access.development import sign_token
 from craftnet.client.core.address import Address
-from craftnet.client.core.backoff import Backoff
 from craftnet.client.core.credentials import RENEWAL_MARGIN, Credentials, Renew, expiry, from_file
 from craftnet.client.core.endings import EndingKind, connection_lost, request_refused, websocket_closed
 from craftnet.client.core.watch import Watch, WatchVerdict
 from craftnet.client.transports.websocket import WebSocketTransport
 from craftnet.clocks import IClock
 from craftnet.errors import ConfigurationError
+from craftnet.runtime.backoff import Backoff
 from craftnet.tests.support.eventually import until
 from craftnet.tests.support.live import LiveTestCase, envelope, started, token
 from craftnet.tests.support.observers import EndingRecorder

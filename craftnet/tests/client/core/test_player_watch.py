@@ -9,10 +9,10 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from craftnet.client.core.backoff import Backoff
 from craftnet.client.core.endings import Ending, EndingKind, connection_lost
 from craftnet.client.core.player_watch import POLL_INTERVAL, follow, labels
 from craftnet.client.core.watch import WatchOutcome, WatchVerdict
+from craftnet.runtime.backoff import Backoff
 
 ONE, TWO, THREE = UUID(int=1), UUID(int=2), UUID(int=3)
 COMPLETED = WatchOutcome(WatchVerdict.COMPLETED, "complete")

@@ -11,7 +11,6 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from craftnet.client.core.backoff import Backoff
 from craftnet.client.core.endings import Ending, connection_lost, request_refused, websocket_closed
 from craftnet.client.core.interfaces import ILink, ILinkListener, IObserver, ITransport
 from craftnet.client.core.watch import FIRST_UPGRADE_DELAY, Watch, WatchOutcome, WatchVerdict
@@ -19,6 +18,7 @@ from craftnet.contract.close_codes import CloseCode
 from craftnet.contract.messages import Status
 from craftnet.contract.position import Position
 from craftnet.crafting.updates import Update, progress_update
+from craftnet.runtime.backoff import Backoff
 from craftnet.tests.support.fakes import SteppedClock
 from craftnet.tests.support.observers import EventRecorder
 from craftnet.tests.support.samples import AT, NOW, SESSION, running

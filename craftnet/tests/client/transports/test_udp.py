@@ -18,7 +18,6 @@ from twisted.trial.unittest import TestCase
 from zope.interface.verify import verifyObject
 
 from craftnet.client.core.address import Address
-from craftnet.client.core.backoff import Backoff
 from craftnet.client.core.endings import Ending, EndingKind
 from craftnet.client.core.interfaces import ILink, ITransport
 from craftnet.client.core.watch import Watch, WatchVerdict
@@ -40,6 +39,7 @@ from craftnet.protocols.udp.server.datagram_protocol import UdpServer
 from craftnet.protocols.udp.server.dispatcher import MAX_RECEIVED_SIZE, Dispatcher
 from craftnet.protocols.udp.server.ticket_store import TicketStore
 from craftnet.runtime.addresses import HostPort
+from craftnet.runtime.backoff import Backoff
 from craftnet.tests.support.eventually import until
 from craftnet.tests.support.fakes import TableResolver
 from craftnet.tests.support.observers import EventRecorder, LinkRecorder

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Any
 
 from twisted.internet.address import IPv4Address
@@ -16,7 +15,14 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from craftnet.errors import Unavailable
-from craftnet.providers.redis.connection import RedisConnection, RedisCredentials
+from craftnet.providers.redis.connection import (
+    FIRST_BACKOFF,
+    MAX_BACKOFF,
+    STABLE,
+    RedisConnection,
+    RedisCredentials,
+)
+from craftnet.runtime.backoff import Backoff
 from craftnet.tests.support.fakes import SteppedClock
 
 PING = b"*1\r\n$4\r\nPING\r\n"
@@ -78,10 +84,10 @@ class LinkTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock, self.endpoint = SteppedClock(), FakeEndpoint()
 
-    def link(self, *, master: bool = False) -> RedisConnection:
+    def link(self, *, master: bool = False, backoff: Backoff | None = None) -> RedisConnection:
         """One that has been started."""
         link = RedisConnection(
-            self.endpoint, "here", RedisCredentials(None, None), 0, self.clock, TIMEOUT, master=master
+            self.endpoint, "here", RedisCredentials(None, None), 0, self.clock, TIMEOUT, master=master, backoff=backoff
         )
         link.startService()
         self.addCleanup(self.stop, link)
@@ -116,13 +122,14 @@ class LinkTests(SynchronousTestCase):
         self.assertEqual((link.generation, len(self.endpoint.wires)), (2, 3))
 
     def test_pauses_grow(self) -> None:
-        """From tenths of a second to some three, and from the beginning again after a success."""
-        self.link()
+        """From tenths of a second to three, and from the beginning again after a connection that lasted."""
+        backoff = Backoff(first=FIRST_BACKOFF, cap=MAX_BACKOFF, stable=STABLE, uniform=lambda low, high: high)
+        self.link(backoff=backoff)
         for _ in range(2):
-            pauses = [self.pause() for _ in range(14)]
-            self.assertTrue(all(before < after + 0.2 for before, after in pairwise(pauses)), pauses)
-            self.assertTrue(pauses[0] < 0.4 and pauses[5] > 0.7 and 2.9 < pauses[-1] < 3.3, pauses)
+            pauses = [round(self.pause(), 1) for _ in range(6)]
+            self.assertEqual(pauses, [0.3, 0.6, 1.2, 2.4, 3.0, 3.0])
             self.again().answer_first()
+            self.clock.advance(STABLE)
 
     def pause(self) -> float:
         """Lose the connection; seconds until the next attempt."""

@@ -10,7 +10,6 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from craftnet.access.revocation.revocations import Revocation
-from craftnet.client.core.backoff import Backoff
 from craftnet.client.core.credentials import Credentials
 from craftnet.client.core.endings import Ending, EndingKind
 from craftnet.contract.messages import HealthStatus, to_json
@@ -20,6 +19,7 @@ from craftnet.protocols.websocket.core.subprotocols import JSON, LZ4
 from craftnet.providers.registry import Registry
 from craftnet.providers.upstream.backend import TOKEN_VARIABLE, UpstreamBackend, UpstreamFactory, UpstreamSettings
 from craftnet.relay.messages import PROTOCOL, ClockShown, RelayHello, Revoked
+from craftnet.runtime.backoff import Backoff
 from craftnet.tests.contracts.cluster import RevocationRecorder
 from craftnet.tests.support.fakes import SteppedReactor
 from craftnet.tests.support.samples import NOW, PLAYER, event, start

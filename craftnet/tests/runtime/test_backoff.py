@@ -1,4 +1,4 @@
-"""Tests for `craftnet.client.core.backoff`."""
+"""Tests for `craftnet.runtime.backoff`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from craftnet.client.core.backoff import Backoff
+from craftnet.runtime.backoff import Backoff
 
 
 def highest(low: float, high: float) -> float:

@@ -1,4 +1,4 @@
-"""When to reconnect: exponential backoff with full jitter, so that clients do not all return at once."""
+"""Delays between attempts: exponential backoff with full jitter, so that clients do not all return at once. Pure."""
 
 from __future__ import annotations
 

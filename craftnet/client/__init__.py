@@ -7,7 +7,8 @@ from craftnet.client.core.address import Address
 from craftnet.client.core.credentials import Credentials
 from craftnet.client.core.interfaces import IObserver
 from craftnet.client.core.watch import Watch, WatchOutcome, WatchVerdict
-from craftnet.client.transports.udp import SharedUdpTransport, UdpConnections, UdpTransport
+from craftnet.client.transports.udp import SharedUdpTransport, UdpTransport
+from craftnet.client.transports.udp_connections import UdpConnections
 from craftnet.client.transports.websocket import WebSocketTransport
 from craftnet.clocks import steady
 from craftnet.runtime.backoff import Backoff

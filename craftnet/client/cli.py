@@ -38,7 +38,8 @@ from craftnet.client.output import wording
 from craftnet.client.output.line_output import LineOutput, QualityReporter, labelled, note
 from craftnet.client.output.terminal import Screen
 from craftnet.client.transports.player_stream import PlayerStream
-from craftnet.client.transports.udp import SharedUdpTransport, UdpConnections
+from craftnet.client.transports.udp import SharedUdpTransport
+from craftnet.client.transports.udp_connections import UdpConnections
 from craftnet.client.transports.websocket import WebSocketTransport
 from craftnet.clocks import IClock, steady
 from craftnet.errors import ConfigurationError

@@ -1,4 +1,4 @@
-"""Tests for `craftnet.client.transports.udp.UdpConnections`, on a whole service: several sessions watched over one
+"""Tests for `craftnet.client.transports.udp_connections`, on a whole service: several sessions watched over one
 connection.
 """
 
@@ -19,7 +19,7 @@ from craftnet.client.cli import FAILED, begin_watch
 from craftnet.client.core.credentials import Credentials
 from craftnet.client.core.endings import EndingKind
 from craftnet.client.core.interfaces import ILink
-from craftnet.client.transports import udp
+from craftnet.client.transports import udp_connections
 from craftnet.clocks import IClock, steady
 from craftnet.protocols.udp.server.connection import ServerConnection
 from craftnet.tests.support.eventually import until
@@ -177,7 +177,7 @@ class SharingTests(LiveTestCase):
         self.assertEqual(recorder.events, ["opened", "progress_update", "crafting_complete"])
 
     async def test_a_full_connection_is_followed_by_another(self) -> None:
-        self.patch(udp, "MAX_SESSIONS", 2)
+        self.patch(udp_connections, "MAX_SESSIONS", 2)
         connections = await self.prepare()
         for session_id in SESSIONS:
             await self.watch_all(connections, [session_id])

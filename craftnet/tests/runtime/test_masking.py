@@ -34,12 +34,12 @@ secrets = st.text("abcXYZ019!$%*+-./:;,=@_~ ", min_size=1, max_size=20).map(lamb
 class ReprTests(SynchronousTestCase):
     def test_secrets(self) -> None:
         """No settings show their secret when they are printed."""
-        for settings in (
+        for value in (
             WebhookSettings("https://push.example/hook", b"s3cret"),
             AuditKey(b"s3cret"),
             NatsServer("10.0.0.7", 4222, "craftnet", "s3cret"),
         ):
-            self.assertNotIn("s3cret", repr(settings) + str(settings))
+            self.assertNotIn("s3cret", repr(value) + str(value))
 
 
 class OptionTests(SynchronousTestCase):

@@ -12,7 +12,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.client.core.address import Address
 from craftnet.client.core.watch import Watch
-from craftnet.client.transports.udp import SharedUdpTransport, UdpConnections
+from craftnet.client.transports.udp import SharedUdpTransport
+from craftnet.client.transports.udp_connections import UdpConnections
 from craftnet.clocks import IClock
 from craftnet.errors import ConfigurationError
 from craftnet.protocols.udp.core.key_exchange import MLKEM768, KeyExchange, naming

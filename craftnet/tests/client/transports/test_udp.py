@@ -22,6 +22,7 @@ from craftnet.client.core.endings import Ending, EndingKind
 from craftnet.client.core.interfaces import ILink, ITransport
 from craftnet.client.core.watch import Watch, WatchVerdict
 from craftnet.client.transports.udp import UdpTransport
+from craftnet.client.transports.udp_connections import NO_EXCHANGE
 from craftnet.client.transports.websocket import WebSocketTransport
 from craftnet.clocks import IClock, steady
 from craftnet.contract.close_codes import CloseCode
@@ -157,6 +158,12 @@ class UdpTests(TestCase):
         types = set(self.recorder.events[1:-1]) - {"progress_update"}
         self.assertEqual(types, {"crafting_complete", "material_notification"})
         self.assertEqual(ending.kind, EndingKind.OVER)
+
+    async def test_a_server_that_exchanges_no_keys(self) -> None:
+        """A transport that wants an exchange of keys does without UDP then."""
+        address, clock = self.serve(self.connect_response()), steady(reactor)
+        ending = await self.ending(UdpTransport(clock, address, SESSION, PLAYER, TOKEN, exchanges_keys=True))
+        self.assertEqual((ending.kind, ending.reason), (EndingKind.LOST, NO_EXCHANGE))
 
     async def test_the_next_address_is_tried_when_one_stays_silent(self) -> None:
         """The name has an IPv6 address without a listener, and two of IPv4."""

@@ -35,7 +35,7 @@ if TYPE_CHECKING:  # for annotations only: the module stays tiny at run time.
         SessionState,
     )
     from craftnet.crafting.updates import Update
-    from craftnet.observe.audit.events import Details, SecurityEventType
+    from craftnet.observe.audit.events import SecurityEvent
     from craftnet.providers.shards import Shards
 
 
@@ -381,12 +381,5 @@ class ITokenVerifier(Interface):
 class IAuditLog(Interface):
     """Records security events."""
 
-    def record(
-        kind: SecurityEventType, *, player_id: UUID | None = None, address: str = "", transport: str = "",
-        route: str = "", status: int | None = None, actor: str = "", reason: str = "", trace_id: str = "",
-        details: Details | None = None,
-    ) -> None:  # fmt: skip
-        """Records an event that happens now. Never raises, and never waits.
-
-        Arguments: as the attributes of `craftnet.observe.audit.events.SecurityEvent`.
-        """
+    def record(event: SecurityEvent) -> None:
+        """Records an event that happens now: sets its time, and shortens its texts. Never raises, and never waits."""

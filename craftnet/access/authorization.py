@@ -16,7 +16,7 @@ from craftnet.access.principal import ADMIN, OPERATE, PUBLISH, RELAY, Principal
 from craftnet.contract.traces import TraceParent
 from craftnet.errors import Forbidden, Refusal, TooManyRequests, Unauthorized, no_session
 from craftnet.interfaces import IAuditLog, IQueueSource, ISessionSource, ITokenVerifier
-from craftnet.observe.audit.events import SecurityEventType
+from craftnet.observe.audit.events import SecurityEvent, SecurityEventType
 from craftnet.observe.audit.recorder import NoAudit
 
 Span = TypeVar("Span")
@@ -225,14 +225,16 @@ def record_refusal(audit: IAuditLog, refusal: Refusal, origin: RequestOrigin, pl
     kind = SECURITY_EVENTS.get(refusal.status)
     if kind is not None:
         audit.record(
-            kind,
-            player_id=player_id,
-            address=origin.address,
-            transport=origin.transport,
-            route=origin.route,
-            status=refusal.status,
-            reason=refusal.message,
-            trace_id="" if origin.trace is None else origin.trace.trace_id,
+            SecurityEvent(
+                type=kind,
+                player_id=player_id,
+                address=origin.address,
+                transport=origin.transport,
+                route=origin.route,
+                status=refusal.status,
+                reason=refusal.message,
+                trace_id="" if origin.trace is None else origin.trace.trace_id,
+            )
         )
 
 

@@ -14,7 +14,7 @@ from craftnet.clocks import Moment
 from craftnet.contract.messages import rfc3339
 from craftnet.errors import TooManyRequests, Unauthorized, Unavailable
 from craftnet.interfaces import IAuditLog, IRevocationListener, ISharedRevocations, ITokenVerifier
-from craftnet.observe.audit.events import SecurityEventType
+from craftnet.observe.audit.events import SecurityEvent, SecurityEventType
 from craftnet.observe.audit.recorder import NoAudit
 
 Enforcer = Callable[[Callable[[Principal], bool]], int]
@@ -124,11 +124,13 @@ class Enforcement:
             details["jti"] = revocation.token_id[:MAX_TOKEN_ID]
         details["until"] = rfc3339(revocation.until)
         self._audit.record(
-            SecurityEventType.REVOKED,
-            player_id=revocation.player_id,
-            actor=actor,
-            reason=reason,
-            details={**details},
+            SecurityEvent(
+                type=SecurityEventType.REVOKED,
+                player_id=revocation.player_id,
+                actor=actor,
+                reason=reason,
+                details={**details},
+            )
         )
 
     def _enforce(self) -> int:

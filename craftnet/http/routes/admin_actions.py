@@ -20,7 +20,7 @@ from craftnet.errors import BadRequest, Refusal
 from craftnet.http.exchange import JSON, Call, Endpoint, GuardedEndpoint, Response, json_response
 from craftnet.http.operations import FAILURES, Answer, ApiOperation, Body, Tag, by_method
 from craftnet.interfaces import IAuditLog
-from craftnet.observe.audit.events import SecurityEventType
+from craftnet.observe.audit.events import SecurityEvent, SecurityEventType
 
 Reasoned = TypeVar("Reasoned", ActionRequest, AdminRevocation)
 
@@ -73,15 +73,17 @@ class AdminAction(GuardedEndpoint[Reasoned], Generic[Reasoned]):
             raise
         finally:
             self._audit.record(
-                SecurityEventType.ADMIN,
-                player_id=self.player(asked),
-                actor=principal.actor,
-                reason=asked.reason,
-                address=call.address,
-                transport="http",
-                route=f"/admin {self.action}",
-                status=status,
-                details={"action": self.action, "target": self.target(call, asked), "affected": affected},
+                SecurityEvent(
+                    type=SecurityEventType.ADMIN,
+                    player_id=self.player(asked),
+                    actor=principal.actor,
+                    reason=asked.reason,
+                    address=call.address,
+                    transport="http",
+                    route=f"/admin {self.action}",
+                    status=status,
+                    details={"action": self.action, "target": self.target(call, asked), "affected": affected},
+                )
             )
 
 

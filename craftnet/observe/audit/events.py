@@ -65,7 +65,7 @@ class SecurityEvent(Struct, frozen=True, kw_only=True, gc=False):
 
     Attributes:
         type: its kind.
-        time: when it happened, Unix seconds; of several, when the last one did.
+        time: when it was recorded, Unix seconds; of several, when the last one was. `IAuditLog.record` sets it.
         player_id: the player it concerns, if one is known.
         address: the client's address, as far as trusted proxies vouch for it; empty when unknown.
         transport: "http", "websocket", "sse" or "udp"; empty when none is involved.
@@ -81,7 +81,7 @@ class SecurityEvent(Struct, frozen=True, kw_only=True, gc=False):
     """
 
     type: SecurityEventType
-    time: float
+    time: float = 0.0
     player_id: UUID | None = None
     address: str = ""
     transport: str = ""

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from itertools import islice
-from uuid import UUID
 
+from msgspec.structs import replace
 from twisted.logger import Logger
 from zope.interface import implementer
 
 from craftnet.clocks import IClock
 from craftnet.interfaces import IAuditLog
-from craftnet.observe.audit.events import Details, SecurityEvent, SecurityEventType
+from craftnet.observe.audit.events import SecurityEvent
 from craftnet.observe.audit.floods import FloodAggregator
 
 REMEMBERED = 1000
@@ -42,34 +42,9 @@ class SecurityEvents:
         self._recent: deque[SecurityEvent] = deque(maxlen=remembered)
         self._listeners: list[Listener] = []
 
-    def record(
-        self,
-        kind: SecurityEventType,
-        *,
-        player_id: UUID | None = None,
-        address: str = "",
-        transport: str = "",
-        route: str = "",
-        status: int | None = None,
-        actor: str = "",
-        reason: str = "",
-        trace_id: str = "",
-        details: Details | None = None,
-    ) -> None:
+    def record(self, event: SecurityEvent) -> None:
         """As in `IAuditLog`."""
-        event = SecurityEvent(
-            type=kind,
-            time=self._clock.wall(),
-            player_id=player_id,
-            address=address,
-            transport=transport,
-            route=route,
-            status=status,
-            actor=actor[:MAX_TEXT],
-            reason=reason[:MAX_TEXT],
-            trace_id=trace_id,
-            details=details,
-        )
+        event = replace(event, time=self._clock.wall(), actor=event.actor[:MAX_TEXT], reason=event.reason[:MAX_TEXT])
         if self._floods.admit(event, self._clock.seconds()):
             self._pass_on(event)
 
@@ -114,18 +89,5 @@ class SecurityEvents:
 class NoAudit:
     """Records nothing."""
 
-    def record(
-        self,
-        kind: SecurityEventType,
-        *,
-        player_id: UUID | None = None,
-        address: str = "",
-        transport: str = "",
-        route: str = "",
-        status: int | None = None,
-        actor: str = "",
-        reason: str = "",
-        trace_id: str = "",
-        details: Details | None = None,
-    ) -> None:
+    def record(self, event: SecurityEvent) -> None:
         """As in `IAuditLog`."""

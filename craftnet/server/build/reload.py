@@ -11,7 +11,7 @@ from craftnet.errors import ConfigurationError
 from craftnet.interfaces import IAuditLog
 from craftnet.limits.handshake_guard import HandshakeGuard
 from craftnet.limits.origins import Origins
-from craftnet.observe.audit.events import SecurityEventType
+from craftnet.observe.audit.events import SecurityEvent, SecurityEventType
 from craftnet.observe.logs.lines import parse_levels
 from craftnet.observe.logs.observer import LOG
 from craftnet.runtime.rlimits import raise_open_files_limit
@@ -82,10 +82,12 @@ def connect_audit(reloader: Reloader, audit: IAuditLog) -> None:
     def record(result: ReloadResult, actor: str) -> None:
         named = {"changed": result.changed, "restart_needed": result.unchangeable, "failed": result.failed}
         audit.record(
-            SecurityEventType.RELOADED,
-            actor=actor,
-            reason="; ".join(line for _, line in result.lines),
-            details={name: ", ".join(names) for name, names in named.items() if names},
+            SecurityEvent(
+                type=SecurityEventType.RELOADED,
+                actor=actor,
+                reason="; ".join(line for _, line in result.lines),
+                details={name: ", ".join(names) for name, names in named.items() if names},
+            )
         )
 
     reloader.reloaded = record

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from craftnet.interfaces import IAuditLog
-from craftnet.observe.audit.events import Details, SecurityEventType
+from craftnet.observe.audit.events import Details, SecurityEvent, SecurityEventType
 from craftnet.protocols.udp.core.cookie import Address
 from craftnet.protocols.udp.server.connection import ServerConnection
 
@@ -22,7 +22,7 @@ class ConnectionAudit:
 
     def forged(self, address: Address) -> None:
         """A datagram failed authentication."""
-        self._audit.record(SecurityEventType.FORGED, address=address[0], transport=TRANSPORT)
+        self._audit.record(SecurityEvent(type=SecurityEventType.FORGED, address=address[0], transport=TRANSPORT))
 
     def heartbeat(self, peer: ServerConnection) -> None:
         """The client of a connection has sent a heartbeat."""
@@ -38,9 +38,11 @@ class ConnectionAudit:
             self._record(peer, SecurityEventType.KEYS_UPDATED, {"sender": "client"})
 
     def _record(self, peer: ServerConnection, kind: SecurityEventType, details: Details) -> None:
-        self._audit.record(
-            kind, player_id=peer.player_id, address=peer.path.address[0], transport=TRANSPORT, details=details
+        address = peer.path.address[0]
+        event = SecurityEvent(
+            type=kind, player_id=peer.player_id, address=address, transport=TRANSPORT, details=details
         )
+        self._audit.record(event)
 
 
 def _text(address: Address) -> str:

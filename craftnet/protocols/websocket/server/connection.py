@@ -26,7 +26,7 @@ from craftnet.http.exchange import refusal_response, response_octets
 from craftnet.http.request_head import Head
 from craftnet.limits.client_address import host
 from craftnet.limits.connection_limits import ConnectionSlot
-from craftnet.observe.audit.events import SecurityEventType
+from craftnet.observe.audit.events import SecurityEvent, SecurityEventType
 from craftnet.observe.metrics.families import OTHER
 from craftnet.observe.metrics.registry import NO_ROUTE
 from craftnet.observe.metrics.store import Number
@@ -245,12 +245,14 @@ class FeedProtocol(FeedSubscriber, ServerProtocol):  # type: ignore[misc]  # Aut
             reason = "more messages and pings than allowed"
             assert self.transport is not None
             self.factory.connections.audit.record(
-                SecurityEventType.LIMITED,
-                player_id=self.principal.player_id,
-                address=host(self.transport.getPeer()),
-                transport=self.transport_name,
-                status=CloseCode.TOO_FAST,
-                reason=reason,
+                SecurityEvent(
+                    type=SecurityEventType.LIMITED,
+                    player_id=self.principal.player_id,
+                    address=host(self.transport.getPeer()),
+                    transport=self.transport_name,
+                    status=CloseCode.TOO_FAST,
+                    reason=reason,
+                )
             )
             self.close_for(CloseCode.TOO_FAST, "too_fast", reason)
         elif debt > burst:

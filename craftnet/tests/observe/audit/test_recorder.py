@@ -31,7 +31,9 @@ class RecorderTests(SynchronousTestCase):
 
     def test_listeners_hear_of_events(self) -> None:
         stop = self.events.subscribe(self.heard.append)
-        self.events.record(DENIED, player_id=PLAYER, address="192.0.2.1", status=403, reason="another player's")
+        self.events.record(
+            SecurityEvent(type=DENIED, player_id=PLAYER, address="192.0.2.1", status=403, reason="another player's")
+        )
         self.assertEqual(
             self.heard,
             [
@@ -42,24 +44,24 @@ class RecorderTests(SynchronousTestCase):
         )
         stop()
         stop()
-        self.events.record(ADMIN, reason="maintenance")
+        self.events.record(SecurityEvent(type=ADMIN, reason="maintenance"))
         self.assertEqual(len(self.heard), 1)
 
     def test_recent(self) -> None:
         """The newest events are kept, and returned oldest first."""
         for number in range(7):
-            self.events.record(ADMIN, reason=str(number))
+            self.events.record(SecurityEvent(type=ADMIN, reason=str(number)))
         self.assertEqual([event.reason for event in self.events.recent()], ["2", "3", "4", "5", "6"])
         self.assertEqual([event.reason for event in self.events.recent(2)], ["5", "6"])
         self.assertEqual(self.events.recent(0), [])
 
     def test_times_are_dates(self) -> None:
         self.clock.step(-3600.0)
-        self.events.record(ADMIN)
+        self.events.record(SecurityEvent(type=ADMIN))
         self.assertEqual(self.events.recent()[0].time, NOW - 3600.0)
 
     def test_long_texts_are_cut(self) -> None:
-        self.events.record(ADMIN, reason="x" * 10_000, actor="y" * 10_000)
+        self.events.record(SecurityEvent(type=ADMIN, reason="x" * 10_000, actor="y" * 10_000))
         (event,) = self.events.recent()
         self.assertEqual((len(event.reason), len(event.actor)), (MAX_TEXT, MAX_TEXT))
 
@@ -71,7 +73,7 @@ class RecorderTests(SynchronousTestCase):
 
         self.events.subscribe(fail)
         self.events.subscribe(self.heard.append)
-        self.events.record(ADMIN)
+        self.events.record(SecurityEvent(type=ADMIN))
         self.assertEqual(len(self.heard), 1)
         self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
 
@@ -79,7 +81,7 @@ class RecorderTests(SynchronousTestCase):
         """The first is recorded at once, and the number of the others when the window ends."""
         self.events.subscribe(self.heard.append)
         for _ in range(1000):
-            self.events.record(DENIED, address="192.0.2.1")
+            self.events.record(SecurityEvent(type=DENIED, address="192.0.2.1"))
         self.assertEqual([event.count for event in self.heard], [1])
         self.clock.advance(WINDOW - 1)
         self.events.turn()
@@ -94,7 +96,7 @@ class RecorderTests(SynchronousTestCase):
     def test_flush(self) -> None:
         self.events.subscribe(self.heard.append)
         for _ in range(3):
-            self.events.record(DENIED)
+            self.events.record(SecurityEvent(type=DENIED))
         self.events.flush()
         self.assertEqual([event.count for event in self.heard], [1, 2])
 

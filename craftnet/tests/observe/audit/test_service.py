@@ -13,7 +13,7 @@ from twisted.logger import ILogObserver, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.observe.audit.entries import LogEntry, parse
-from craftnet.observe.audit.events import SecurityEventType
+from craftnet.observe.audit.events import SecurityEvent, SecurityEventType
 from craftnet.observe.audit.recorder import SecurityEvents
 from craftnet.observe.audit.service import HEAD_INTERVAL, MAX_WAITING, AuditLog, AuditMetrics
 from craftnet.observe.audit.verification import ChainHead, heads_in
@@ -108,7 +108,9 @@ class ServiceTests(SynchronousTestCase):
 
     def test_whole_life(self) -> None:
         self.started()
-        self.events.record(ADMIN, actor="operator", player_id=PLAYER, reason="maintenance", details={"closed": 3})
+        self.events.record(
+            SecurityEvent(type=ADMIN, actor="operator", player_id=PLAYER, reason="maintenance", details={"closed": 3})
+        )
         self.stop()
         started, action, stopped = self.entries()
         self.assertEqual(started.event, SecurityEventType.STARTED)
@@ -122,7 +124,7 @@ class ServiceTests(SynchronousTestCase):
     def test_floods_end_with_the_service(self) -> None:
         self.started()
         for _ in range(5):
-            self.events.record(SecurityEventType.LIMITED, address="192.0.2.1")
+            self.events.record(SecurityEvent(type=SecurityEventType.LIMITED, address="192.0.2.1"))
         self.stop()
         self.assertEqual([entry.count for entry in self.entries()], [1, 1, 4, 1])
 
@@ -130,7 +132,7 @@ class ServiceTests(SynchronousTestCase):
         """Published now and then, if there is anything new, and at the end; they show a cut-off end."""
         self.started()
         for _ in range(3):
-            self.events.record(ADMIN)
+            self.events.record(SecurityEvent(type=ADMIN))
             self.clock.advance(HEAD_INTERVAL)
         self.clock.pump([HEAD_INTERVAL] * 3)
         self.stop()
@@ -144,7 +146,7 @@ class ServiceTests(SynchronousTestCase):
             self.log, self.disk.synced = self.made(sync), 0
             self.started()
             for _ in range(4):
-                self.events.record(ADMIN)
+                self.events.record(SecurityEvent(type=ADMIN))
             self.clock.advance(1.0)
             self.clock.advance(1.0)
             self.stop()
@@ -156,12 +158,12 @@ class ServiceTests(SynchronousTestCase):
         self.at_once = False
         self.log.startService()
         for number in range(10):
-            self.events.record(ADMIN, reason=str(number))
+            self.events.record(SecurityEvent(type=ADMIN, reason=str(number)))
         self.jobs.pop(0)()
         self.assertEqual(len(self.entries()), 1)
         self.jobs.pop(0)()
         self.assertEqual([entry.reason for entry in self.entries()], ["", *map(str, range(10))])
-        self.events.record(ADMIN, reason="late")
+        self.events.record(SecurityEvent(type=ADMIN, reason="late"))
         stopping = self.log.stopService()
         while self.jobs:
             self.jobs.pop(0)()
@@ -173,7 +175,7 @@ class ServiceTests(SynchronousTestCase):
         self.started()
         self.disk.full = True
         for number in range(MAX_WAITING + 5):
-            self.events.record(ADMIN, reason=str(number))
+            self.events.record(SecurityEvent(type=ADMIN, reason=str(number)))
         self.clock.pump([1.0] * 30)
         self.assertEqual(len(self.entries()), 1)
         self.assertEqual(self.metric("failures_total", kind="lost"), 5)
@@ -197,7 +199,7 @@ class ServiceTests(SynchronousTestCase):
         """The service starts and stops nevertheless, and says what is missing."""
         self.disk.full = True
         self.log.startService()
-        self.events.record(ADMIN)
+        self.events.record(SecurityEvent(type=ADMIN))
         self.successResultOf(self.log.stopService())
         self.assertEqual(self.octets(), b"")
         self.assertIn("3 events are missing in the audit log", self.messages)
@@ -206,12 +208,12 @@ class ServiceTests(SynchronousTestCase):
         """The entries are there, perhaps not on the disk: they are not written twice."""
         self.started()
         self.disk.broken = True
-        self.events.record(ADMIN)
+        self.events.record(SecurityEvent(type=ADMIN))
         self.clock.advance(1.0)
         self.assertEqual(self.metric("failures_total", kind="sync"), 1)
         self.assertIn("may not be on the disk", self.log.problem)
         self.disk.broken = False
-        self.events.record(ADMIN)
+        self.events.record(SecurityEvent(type=ADMIN))
         self.clock.advance(1.0)
         self.assertEqual(self.log.problem, "")
         self.assertEqual(len(self.entries()), 3)
@@ -224,7 +226,7 @@ class ServiceTests(SynchronousTestCase):
     def test_rotation(self) -> None:
         self.log.rotate()  # before the start: nothing to rotate.
         self.started()
-        self.events.record(ADMIN)
+        self.events.record(SecurityEvent(type=ADMIN))
         self.log.rotate()
         self.assertEqual(len(list(self.folder.glob("audit-*.jsonl"))), 1)
         self.assertEqual([entry.event for entry in self.entries()], ["audit.continued"])

@@ -103,7 +103,8 @@ $(NATS):
 	GOBIN=$(CURDIR)/build/bin go install github.com/nats-io/nats-server/v2@$(NATS_VERSION)
 
 test-ingest: $(VENV)/installed-test $(KAFKA) $(NATS)
-	CRAFTNET_TEST_INGEST=1 $(BIN)/trial craftnet.tests.streams.test_kafka_broker craftnet.tests.streams.test_nats_server
+	CRAFTNET_TEST_INGEST=1 $(BIN)/trial craftnet.tests.streams.test_kafka_broker craftnet.tests.streams.test_nats_server \
+		craftnet.tests.streams.test_service
 
 # The Helm chart, with a helm that Go builds: a few minutes, once.
 HELM_VERSION := v3.19.0

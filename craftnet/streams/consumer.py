@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.task import deferLater
+from twisted.internet.task import LoopingCall, deferLater
 from twisted.logger import Logger
 from zope.interface import implementer
 
@@ -32,6 +32,16 @@ LATE = 30.0
 """Seconds of delay at which the health check becomes degraded."""
 
 
+LOOK_INTERVAL = 1.0
+"""Seconds between two looks at the state of the stream, for the log."""
+
+GRACE = 5.0
+"""Seconds that a problem of the stream lasts before it is logged: to join a group takes a moment."""
+
+MAX_LOGGED = 5
+"""Different problems that are logged until the stream is read again."""
+
+
 class EventApplication(Protocol):
     """Applies events: a `craftnet.feeds.ingest.Ingest`."""
 
@@ -44,6 +54,39 @@ class EventApplication(Protocol):
 
     def count(self, outcomes: Sequence[EventOutcome]) -> None:
         """Counts outcomes."""
+
+
+class StreamLog:
+    """Logs when a stream cannot be read, and when it can be read again.
+
+    Arguments:
+        now: the steady clock.
+    """
+
+    _log = Logger()
+
+    def __init__(self, stream: IEventStream, now: Callable[[], float]) -> None:
+        self._stream = stream
+        self._now = now
+        self._since: float | None = now()  # when reading ended, or was to begin.
+        self._logged: set[str] = set()
+        self._read = False
+
+    def look(self) -> None:
+        """Logs what has changed."""
+        problem = self._stream.status().problem
+        if not problem:
+            if self._logged or not self._read:
+                self._log.info("events are read from the message bus")
+            self._read, self._since = True, None
+            self._logged.clear()
+            return
+        if self._since is None:
+            self._since = self._now()
+        due = self._now() >= self._since + GRACE and len(self._logged) < MAX_LOGGED
+        if due and problem not in self._logged:
+            self._logged.add(problem)
+            self._log.warn("events are not read from the message bus: {problem}", problem=problem)
 
 
 @implementer(IStreamReceiver)
@@ -85,6 +128,8 @@ class StreamConsumer(Service):
         self._waiting = store.numbers(families.INGEST_WAITING)[()]
         self._pauses = store.numbers(families.INGEST_PAUSES)[()]
         store.before_reading.append(self._measure)
+        self._looking = LoopingCall(StreamLog(stream, clock.seconds).look)
+        self._looking.clock = clock
         self._applying = RestartedTask(self._apply_on, "applying events from the message bus", RETRY_DELAY, clock)
 
     def startService(self) -> None:
@@ -92,10 +137,13 @@ class StreamConsumer(Service):
         super().startService()
         self._applying.start()
         self._stream.start(self)
+        self._looking.start(LOOK_INTERVAL, now=False)
 
     def stopService(self) -> Deferred[None]:
         """Finishes received events for at most `DRAIN_TIMEOUT` seconds, acknowledges them, and leaves the group."""
         super().stopService()
+        if self._looking.running:
+            self._looking.stop()
         return Deferred.fromCoroutine(self._stop())
 
     def received(self, messages: Sequence[StreamMessage]) -> None:

@@ -5,16 +5,14 @@ A consumer's messages go to one client at a time while the others stand by, so t
 
 from __future__ import annotations
 
-import re
+import os
 from collections.abc import Mapping, Sequence
 from itertools import count
 from random import Random
 from typing import Any
-from urllib.parse import unquote, urlsplit
 from uuid import uuid4
 
 import msgspec
-from msgspec import Struct
 from twisted.application.internet import ClientService, backoffPolicy
 from twisted.internet.defer import Deferred, TimeoutError, succeed
 from twisted.internet.protocol import Factory
@@ -23,12 +21,11 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from craftnet.clocks import IClock
-from craftnet.errors import ConfigurationError
 from craftnet.streams.core import nats as wire
 from craftnet.streams.core.messages import StreamMessage
 from craftnet.streams.interfaces import IEventStream, IEventStreamFactory, IStreamReceiver, StreamStatus
-from craftnet.streams.nats_connection import AnyServer, NatsConnection, NatsServer
-from craftnet.streams.registry import REPLAY_HELP, replay_seconds
+from craftnet.streams.nats_connection import AnyServer, NatsConnection
+from craftnet.streams.nats_settings import ARGUMENTS, NatsSettings, nats_settings
 
 BATCH = 500
 """Messages per pull request; the next request is sent once half of them have arrived."""
@@ -47,23 +44,6 @@ CHECK_INTERVAL = 2.0
 
 STOP_TIMEOUT = 3.0
 """Seconds allowed for the last acknowledgements."""
-
-_NAME = re.compile(r"[A-Za-z0-9_-]+")
-
-
-class NatsSettings(Struct, frozen=True):
-    """The arguments of `--ingest nats:…`.
-
-    Attributes:
-        replay: seconds; a new consumer begins with the messages of this long ago.
-        subjects: the subjects to read; empty: all subjects of the stream.
-    """
-
-    servers: tuple[NatsServer, ...]
-    stream: str
-    consumer: str
-    replay: float
-    subjects: tuple[str, ...] = ()
 
 
 @implementer(IEventStream)
@@ -93,6 +73,7 @@ class NatsStream:
         self._acknowledged: list[str] = []  # reply subjects to acknowledge on the next connection.
         self._problem = "not connected yet"
         self._partial = False
+        self._refusals = 0  # connections in a row that the servers did not accept.
         self._flush: Deferred[None] | None = None
         self._client: ClientService | None = None
         self._checks = LoopingCall(self._check)
@@ -102,10 +83,16 @@ class NatsStream:
         """As in `IEventStream`."""
         self._receiver = receiver
         draw = Random().random
-        policy = backoffPolicy(initialDelay=0.2, maxDelay=5.0, factor=1.6, jitter=lambda: draw() * 0.2)
+        delays = backoffPolicy(initialDelay=0.2, maxDelay=5.0, factor=1.6, jitter=lambda: draw() * 0.2)
         endpoint = AnyServer(self, self._settings.servers, self.clock)
-        factory: Any = Factory.forProtocol(lambda: NatsConnection(self, endpoint.server))
-        self._client = ClientService(endpoint, factory, retryPolicy=policy, clock=self.clock)
+        factory: Any = Factory.forProtocol(lambda: NatsConnection(self, endpoint.server, self._settings))
+        factory.noisy = False
+
+        def delay(attempt: int) -> float:
+            """A connection that the server does not accept counts as one that it refuses."""
+            return float(delays(attempt + self._refusals))
+
+        self._client = ClientService(endpoint, factory, retryPolicy=delay, clock=self.clock)
         self._client.startService()
         self._checks.start(CHECK_INTERVAL, now=False)
 
@@ -130,22 +117,23 @@ class NatsStream:
         return Deferred.fromCoroutine(self._stop())
 
     def status(self) -> StreamStatus:
-        """As in `IEventStream`."""
-        return StreamStatus(
-            self._problem, {self._settings.stream: self._pending + len(self._unfinished)}, self._partial
-        )
+        """As in `IEventStream`. Of a client that stands by, the lag is 0: the one that reads reports it."""
+        stands_by = self._partial and not self._pin
+        lag = 0 if stands_by else self._pending + len(self._unfinished)
+        return StreamStatus(self._problem, {self._settings.stream: lag}, self._partial)
 
     def connected(self, connection: NatsConnection) -> None:
         """The server accepted a connection."""
-        self._connection = connection
+        self._connection, self._refusals = connection, 0
         self._problem = ""
         connection.write(wire.subscribe(f"{self._inbox}.*", 1))
         self._acknowledge()
         self._ask()
 
     def disconnected(self, connection: NatsConnection) -> None:
-        """A connection ended. Finished messages are acknowledged on the next one."""
+        """A connection ended, accepted or not. Finished messages are acknowledged on the next one."""
         if connection is not self._connection:
+            self._refusals += 1
             return
         self._connection, self._ready, self._pin = None, False, ""
         self._problem = self._problem or "the connection to NATS is lost"
@@ -154,9 +142,7 @@ class NatsStream:
             self.flushed()
 
     def failed(self, problem: str) -> None:
-        """Records a problem of the connection, and logs it."""
-        if problem != self._problem:
-            self._log.warn("events are not read from NATS: {problem}", problem=problem)
+        """Records a problem of the connection."""
         self._problem = problem
 
     def flushed(self) -> None:
@@ -300,43 +286,11 @@ class NatsFactory:
 
     name = "nats"
     summary = "a stream of NATS JetStream, through a durable consumer; needs nats-server 2.11 or newer"
-    arguments: Mapping[str, str] = {
-        "servers": "nats://HOST:PORT or nats://USER:PASSWORD@HOST:PORT, several separated by commas",
-        "stream": "the stream",
-        "consumer": "the durable consumer (default craftnet), created if there is none; nodes that share their state"
-        " share it",
-        "subjects": "the subjects to read, separated by commas (default: all of the stream)",
-        "replay": REPLAY_HELP,
-    }
+    arguments: Mapping[str, str] = ARGUMENTS
+
+    def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
+        self._environ = environ
 
     def build(self, reactor: IClock, arguments: Mapping[str, str]) -> NatsStream:
         """As in `IEventStreamFactory`."""
-        return NatsStream(nats_settings(arguments), reactor)
-
-
-def nats_settings(arguments: Mapping[str, str]) -> NatsSettings:
-    """Parses the arguments of `--ingest nats:…`.
-
-    Raises:
-        ConfigurationError: an argument is missing or invalid. The message contains no password.
-    """
-    servers = tuple(_server(text.strip()) for text in arguments.get("servers", "").split(",") if text.strip())
-    if not servers:
-        raise ConfigurationError("nats: servers=nats://HOST:PORT is missing")
-    stream, consumer = arguments.get("stream", ""), arguments.get("consumer", "craftnet")
-    for name, text in (("stream", stream), ("consumer", consumer)):
-        if not _NAME.fullmatch(text):
-            raise ConfigurationError(f"nats: {name} must consist of letters, digits, '-' and '_', got {text!r}")
-    subjects = tuple(text.strip() for text in arguments.get("subjects", "").split(",") if text.strip())
-    return NatsSettings(servers, stream, consumer, replay_seconds("nats", arguments), subjects)
-
-
-def _server(text: str) -> NatsServer:
-    parts = urlsplit(text if "://" in text else f"nats://{text}")
-    try:
-        port = parts.port or 4222
-    except ValueError:
-        port = 0
-    if parts.scheme != "nats" or not parts.hostname or not port or parts.path.strip("/"):
-        raise ConfigurationError("nats: a server must be nats://HOST:PORT or nats://USER:PASSWORD@HOST:PORT")
-    return NatsServer(parts.hostname, port, unquote(parts.username or ""), unquote(parts.password or ""))
+        return NatsStream(nats_settings(arguments, self._environ), reactor)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from twisted.logger import Logger
 
+from craftnet.errors import ConfigurationError
 from craftnet.feeds.ingest import Ingest
-from craftnet.interfaces import IEventConsumer
+from craftnet.interfaces import IBackend, IEventConsumer, IRelayedSource
 from craftnet.observe.health.monitor import Monitor
 from craftnet.providers.registry import Registry
 from craftnet.server.build.base import Base
@@ -27,6 +29,20 @@ def build_ingest(base: Base) -> Ingest:
     return ingest
 
 
+def check_takes_events(backends: Iterable[IBackend]) -> None:
+    """Checks that back ends take the events that --ingest reads.
+
+    Raises:
+        ConfigurationError: one is an edge's, whose core takes them.
+    """
+    for backend in backends:
+        if IRelayedSource.providedBy(backend.sessions):
+            raise ConfigurationError(
+                "--ingest reads events, which an edge (--backend upstream) does not take: read the message bus in the "
+                "core, from which the edge gets every change"
+            )
+
+
 def build_stream_consumer(base: Base, ingest: Ingest, monitor: Monitor) -> StreamConsumer | None:
     """Reads events from the message bus of --ingest, and checks that in /health; None without it.
 
@@ -36,6 +52,7 @@ def build_stream_consumer(base: Base, ingest: Ingest, monitor: Monitor) -> Strea
     settings, reactor = base.settings, base.reactor
     if settings.ingest is None:
         return None
+    check_takes_events(base.state.built)
     path = None if settings.dead_letters is None else Path(settings.dead_letters).absolute()
     if path is not None and settings.worker is not None:
         path = path.with_name(f"{path.stem}-w{settings.worker}{path.suffix}")
@@ -43,8 +60,8 @@ def build_stream_consumer(base: Base, ingest: Ingest, monitor: Monitor) -> Strea
     shared = all(registry.is_shared(text) for text in settings.backends)
     if not shared and not settings.worker:
         _log.warn(
-            "This node keeps its state to itself, so it must read every event of the message bus: no other node may "
-            "use the group of its --ingest"
+            "This server keeps its state to itself, so it must read every event of the message bus: no other server "
+            "may use the group of its --ingest"
         )
     consumer = StreamConsumer(
         build_stream(settings.ingest, reactor),

@@ -14,9 +14,11 @@ from craftnet.observe.metrics.process_files import check_folder
 from craftnet.protocols.udp.server.datagram_port import check_free
 from craftnet.providers.registry import Registry
 from craftnet.runtime.addresses import check_shareable, http_endpoint, udp_address
+from craftnet.server.build.ingest import check_takes_events
 from craftnet.server.listener import Listener, ProbingReactor
 from craftnet.server.settings import Settings
 from craftnet.sharding.links import check_path
+from craftnet.streams.registry import build_stream
 
 
 def check_workers(settings: Settings, reactor: Any, environ: Mapping[str, str]) -> bool:
@@ -44,6 +46,9 @@ def check_workers(settings: Settings, reactor: Any, environ: Mapping[str, str]) 
             f"--workers needs a back end that several processes share, or one alone among which they can divide the"
             f" players; {alone[0]} keeps its state to itself"
         )
+    if settings.ingest is not None:  # each worker would find the mistake, again and again.
+        check_takes_events(map(registry.backend, settings.backends))
+        build_stream(settings.ingest, reactor)
     udp = udp_address(settings.udp, loopback_only=False, reason="")
     try:
         for endpoint in filter(None, (http, settings.metrics)):

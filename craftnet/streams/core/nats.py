@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -47,8 +48,9 @@ class Info(Struct, frozen=True):
     version: str = ""
     headers: bool = False
     jetstream: bool = False
-    auth_required: bool = False
     tls_required: bool = False
+    tls_available: bool = False
+    nonce: str = ""
 
 
 class Delivery(Struct, frozen=True):
@@ -107,6 +109,11 @@ class NatsParser:
     def __init__(self) -> None:
         self._buffer = bytearray()
         self._pending: tuple[str, str, int, int] | None = None  # subject, reply, length of headers, total.
+
+    @property
+    def has_more(self) -> bool:
+        """Whether bytes follow the last complete frame."""
+        return bool(self._buffer)
 
     def feed(self, octets: bytes) -> Iterator[Frame]:
         """The frames that these bytes complete.
@@ -180,8 +187,12 @@ def _message_line(rest: bytes, *, with_headers: bool) -> tuple[str, str, int, in
     return names[0], names[2] if len(names) == 3 else "", headers, length
 
 
-def connect(name: str, user: str = "", password: str = "", token: str = "") -> bytes:
-    """`CONNECT`, followed by a `PING` whose answer shows that the server has accepted it."""
+def connect(name: str, credentials: Mapping[str, str] = MappingProxyType({})) -> bytes:
+    """`CONNECT`, followed by a `PING` whose answer shows that the server has accepted it.
+
+    Arguments:
+        credentials: the fields that `NatsCredentials.answer` returns.
+    """
     options: dict[str, object] = {
         "verbose": False,
         "pedantic": False,
@@ -192,8 +203,7 @@ def connect(name: str, user: str = "", password: str = "", token: str = "") -> b
         "lang": "python-craftnet",
         "version": "1",
         "name": name,
-        **({"user": user, "pass": password} if user else {}),
-        **({"auth_token": token} if token else {}),
+        **credentials,
     }
     return b"CONNECT " + msgspec.json.encode(options) + CRLF + PING
 

@@ -41,6 +41,9 @@ ANSWER_TIMEOUT = 10.0
 QUERY_TIMEOUT = 1.0
 """Seconds that any other query may take."""
 
+NOT_JOINED = "the consumer group is not joined yet"
+"""The problem of a reader that has just begun."""
+
 _REBALANCING = frozenset({KafkaError.ILLEGAL_GENERATION, KafkaError.REBALANCE_IN_PROGRESS})
 """Errors of commits during a rebalance. The commit is repeated, or the partition's next reader resumes."""
 
@@ -154,7 +157,7 @@ class KafkaReader:
         self._partitions: dict[tuple[str, int], _Partition] = {}
         self._named: dict[str, _Partition] = {}
         self._paused = False
-        self._problem = "the consumer group is not joined yet"
+        self._problem = NOT_JOINED
         self._topic_problem = ""
         self._fatal: KafkaException | None = None
         self._partial = False
@@ -329,7 +332,8 @@ class KafkaReader:
 
     def _failed(self, error: KafkaError) -> None:
         """Records a connection error. librdkafka keeps retrying."""
-        self._problem = error.str()
+        if error.name() != "_ALL_BROKERS_DOWN" or self._problem in ("", NOT_JOINED):
+            self._problem = error.str()  # else the reason is known, and this says less.
 
     def _measure(self, now: float) -> None:
         ask = now >= self._query_at

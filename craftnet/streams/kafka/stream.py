@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
@@ -20,8 +21,14 @@ from craftnet.streams.core.messages import StreamMessage
 from craftnet.streams.interfaces import IEventStream, IEventStreamFactory, IStreamReceiver, StreamStatus
 from craftnet.streams.registry import REPLAY_HELP, replay_seconds
 
-RETRY_DELAY = 1.0
-"""Seconds between the failure of a reader and the start of the next one."""
+RETRY_DELAY, MAX_RETRY_DELAY = 1.0, 30.0
+"""Seconds between the failure of a reader and the start of the next one: at first, doubling; at most."""
+
+STABLE = 60.0
+"""Seconds after which a reader that fails is followed by the next one after `RETRY_DELAY` again."""
+
+PASSWORD_VARIABLE = "CRAFTNET_KAFKA_PASSWORD"
+"""The environment variable with the password of SASL, unless the file of properties has it."""
 
 PRESET = {
     # Reading never commits by itself: only messages that the back end has kept are committed.
@@ -169,24 +176,26 @@ class KafkaStream:
             self._reader.pausing = pausing
 
     async def _read_on(self) -> None:
+        delay = RETRY_DELAY
         while not self._stopping:
+            began = self._reactor.seconds()
             try:
                 self._reader = self._new_reader(self)
                 self._reader.pausing = self._pausing
                 await deferToThreadPool(self._reactor, self._threads, self._reader.run)
             except Exception as error:  # a temporary error of librdkafka's, or a fault of the code.
                 self._problem = f"reading from Kafka failed: {error}"
-                if self._is_passing(error):
-                    self._log.warn("reading from Kafka failed, and is tried again: {error}", error=error)
-                else:
+                if not self._is_passing(error):
                     self._log.failure("reading from Kafka failed")
             finally:
                 self._reader = None
             if not self._stopping:
-                await self._pause_after_failure()
+                delay = RETRY_DELAY if self._reactor.seconds() >= began + STABLE else delay
+                await self._pause_after_failure(delay)
+                delay = min(2 * delay, MAX_RETRY_DELAY)
 
-    async def _pause_after_failure(self) -> None:
-        self._delay = deferLater(self._reactor, RETRY_DELAY)
+    async def _pause_after_failure(self, delay: float) -> None:
+        self._delay = deferLater(self._reactor, delay)
         try:
             await self._delay
         except CancelledError:
@@ -206,12 +215,16 @@ class KafkaFactory:
         "group": "the consumer group (default crafting_progress_consumer); nodes that share their state share it",
         "topics": "the topics, separated by commas (default game.crafting.events,game.crafting.progress)",
         "replay": REPLAY_HELP,
-        "properties": "file with more properties of librdkafka, name=value a line, such as security.protocol=SASL_SSL",
+        "properties": "file with more properties of librdkafka, name=value a line, such as security.protocol=SASL_SSL; "
+        f"sasl.password may be in {PASSWORD_VARIABLE} instead",
     }
+
+    def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
+        self._environ = environ
 
     def build(self, reactor: IClock, arguments: Mapping[str, str]) -> KafkaStream:
         """As in `IEventStreamFactory`."""
-        settings = kafka_settings(arguments)
+        settings = kafka_settings(arguments, self._environ)
         try:
             from confluent_kafka import Consumer, KafkaException  # imported here because it is an extra.
 
@@ -247,7 +260,7 @@ class _LibraryLog:
         self._log.debug("librdkafka, level {severity}: {line}", line=text % arguments, severity=level)
 
 
-def kafka_settings(arguments: Mapping[str, str]) -> KafkaSettings:
+def kafka_settings(arguments: Mapping[str, str], environ: Mapping[str, str]) -> KafkaSettings:
     """Parses the arguments of `--ingest kafka:…`.
 
     Raises:
@@ -261,10 +274,7 @@ def kafka_settings(arguments: Mapping[str, str]) -> KafkaSettings:
     group = arguments.get("group", "crafting_progress_consumer")
     if not topics or not group:
         raise ConfigurationError("kafka: topics= and group= must not be empty")
-    return KafkaSettings(
-        brokers,
-        group,
-        tuple(topics),
-        replay_seconds("kafka", arguments),
-        read_properties(arguments["properties"]) if "properties" in arguments else {},
-    )
+    properties = read_properties(arguments["properties"]) if "properties" in arguments else {}
+    if password := environ.get(PASSWORD_VARIABLE):
+        properties = {"sasl.password": password, **properties}
+    return KafkaSettings(brokers, group, tuple(topics), replay_seconds("kafka", arguments), properties)

@@ -14,7 +14,8 @@ from craftnet.notify.webhook import WebhookSettings
 from craftnet.observe.audit.entries import AuditKey
 from craftnet.runtime.masking import masked_error, masked_option
 from craftnet.server.startup_message import ServedSummary
-from craftnet.streams.nats_connection import NatsServer
+from craftnet.streams.core.nats_credentials import NatsCredentials
+from craftnet.streams.nats_settings import NatsServer
 from craftnet.tests.support.admin import AdminTestCase
 from craftnet.tests.support.processes import craftnet, twistd
 
@@ -37,7 +38,7 @@ class ReprTests(SynchronousTestCase):
         for value in (
             WebhookSettings("https://push.example/hook", b"s3cret"),
             AuditKey(b"s3cret"),
-            NatsServer("10.0.0.7", 4222, "craftnet", "s3cret"),
+            NatsServer("10.0.0.7", 4222, credentials=NatsCredentials("craftnet", "s3cret")),
         ):
             self.assertNotIn("s3cret", repr(value) + str(value))
 

@@ -6,6 +6,7 @@ import os
 import tempfile
 from dataclasses import fields
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, cast
 from uuid import UUID
 
@@ -23,6 +24,7 @@ from craftnet.protocols.udp.core.delay_pacing import Congestion
 from craftnet.protocols.wire.codec import encode_progress
 from craftnet.protocols.wire.records import ProgressRecord
 from craftnet.providers.registry import Registry
+from craftnet.providers.upstream.backend import TOKEN_VARIABLE
 from craftnet.server.build import build
 from craftnet.server.build.workers import check_workers
 from craftnet.server.command_line import Options
@@ -271,3 +273,26 @@ class WorkersTests(SynchronousTestCase):
             ConfigurationError, check_workers, options, reactor, {SECRET_VARIABLE: "0123456789abcdef" * 4}
         )
         self.assertRegex(str(error), "--workers needs a temporary folder.* Set TMPDIR to a writable folder")
+
+
+class IngestTests(SynchronousTestCase):
+    """A wrong --ingest is found at the start, by the supervisor where there are workers."""
+
+    ENVIRON = MappingProxyType({SECRET_VARIABLE: "0123456789abcdef" * 4, TOKEN_VARIABLE: "a.b.c"})
+
+    def test_mistakes(self) -> None:
+        os.environ[TOKEN_VARIABLE] = "a.b.c"
+        self.addCleanup(os.environ.pop, TOKEN_VARIABLE)
+        workers = ("--workers", "2", "--http", f"tcp:{reserved_port(self)}:interface=127.0.0.1")
+        for option, backend, words in (
+            ("kafka:group=g", "memory", "kafka: brokers=HOST:PORT is missing"),
+            ("kafka:brokers=x:properties=/nowhere", "memory", "properties=/nowhere cannot be read: No such file"),
+            ("nats:servers=x", "memory", "nats: stream must consist of"),
+            ("rabbit:servers=x", "memory", "there is no message bus 'rabbit'; installed: kafka, nats"),
+            ("nats:servers=x:stream=S", "upstream:url=http://core", "read the message bus in the core"),
+        ):
+            given = ("--ingest", option, "--backend", backend, "--udp", "off")
+            for start, more in ((build, ()), (check_workers, workers)):
+                with self.subTest(f"{start.__name__}: {option}"):
+                    error = self.assertRaises(ConfigurationError, start, settings(*given, *more), reactor, self.ENVIRON)
+                    self.assertIn(words, str(error))

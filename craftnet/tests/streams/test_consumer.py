@@ -9,6 +9,7 @@ from unittest.mock import patch
 from uuid import UUID
 
 from twisted.internet.defer import Deferred, succeed
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
@@ -16,7 +17,7 @@ from zope.interface.verify import verifyObject
 from craftnet.contract.messages import HealthStatus
 from craftnet.observe.metrics import families
 from craftnet.observe.metrics.store import MetricStore
-from craftnet.streams.consumer import DRAIN_TIMEOUT, LATE, RETRY_DELAY
+from craftnet.streams.consumer import DRAIN_TIMEOUT, GRACE, LATE, LOOK_INTERVAL, MAX_LOGGED, RETRY_DELAY
 from craftnet.streams.core.consumption import BATCH, MAX_QUEUED, START_TIMEOUT
 from craftnet.streams.core.messages import DeadLetter, DeadLetterReason, StreamMessage
 from craftnet.streams.dead_letters import DeadLetters
@@ -236,6 +237,41 @@ class AloneTests(ConsumerCase):
     def test_fault_of_the_bus_comes_first(self) -> None:
         self.stream.now = StreamStatus("brokers are away", partial=True)
         self.assertEqual(self.problem(), "brokers are away")
+
+
+class LogTests(ConsumerCase):
+    """What an operator reads about a bus that cannot be read."""
+
+    def setUp(self) -> None:
+        self.events = self.enterContext(capturedLogs())
+        super().setUp()
+
+    def after(self, seconds: int, problem: str = "") -> list[str]:
+        """What is logged in this time."""
+        self.stream.now = StreamStatus(problem)
+        before = len(self.events)
+        self.clock.pump([LOOK_INTERVAL] * seconds)
+        return [formatEvent(event) for event in self.events[before:]]
+
+    def test_beginning(self) -> None:
+        self.assertEqual(self.after(3, "not joined yet"), [])
+        self.assertEqual(self.after(10), ["events are read from the message bus"])
+
+    def test_outage(self) -> None:
+        """Each reason once, after a while; and its end."""
+        self.after(1)
+        self.assertEqual(self.after(int(GRACE), "away"), [])
+        away = "events are not read from the message bus: away"
+        self.assertEqual(self.after(600, "away"), [away])
+        self.assertEqual(self.after(5, "refused"), [away.replace("away", "refused")])
+        self.assertEqual(self.after(5, "away"), [])
+        self.assertEqual(self.after(5), ["events are read from the message bus"])
+        self.assertEqual(self.after(int(GRACE), "away"), [])
+        self.assertEqual(self.after(2, "away"), [away])
+
+    def test_reasons_that_change_do_not_flood_the_log(self) -> None:
+        lines = [line for number in range(100) for line in self.after(1, f"away {number}")]
+        self.assertEqual(len(lines), MAX_LOGGED)
 
 
 class StoppingTests(ConsumerCase):

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 from uuid import UUID, uuid4
 
-from confluent_kafka import Consumer, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
-from confluent_kafka.cimpl import NewTopic
 from twisted.internet import reactor
-from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
 from craftnet.clocks import steady
@@ -20,13 +15,9 @@ from craftnet.contract.events import ACCEPTED, SessionProgress
 from craftnet.streams.core.messages import DeadLetterReason
 from craftnet.streams.kafka.stream import KafkaFactory
 from craftnet.tests.support.brokers import KafkaBroker
+from craftnet.tests.support.buses import KafkaTopics
 from craftnet.tests.support.eventually import until
-from craftnet.tests.support.stream_nodes import RecordedSources, StreamNode, progress_message, start_message
-
-ANSWER_TIMEOUT = 30.0
-"""Seconds for an answer of the broker; only a busy machine needs them."""
-
-PARTITIONS = 4
+from craftnet.tests.support.stream_nodes import RecordedSources, StreamNode, start_message
 
 
 class KafkaCase(TestCase):
@@ -44,36 +35,20 @@ class KafkaCase(TestCase):
             reactor.addSystemEventTrigger("after", "shutdown", cls.broker.remove)
             cls.broker.start()
         self.kafka = cls.broker
-        name = uuid4().hex
-        self.group, self.events, self.progress = f"group-{name}", f"events-{name}", f"progress-{name}"
+        self.bus = KafkaTopics(cls.broker)
+        await self.bus.open()
+        self.addCleanup(self.bus.close)
+        self.events, self.start, self.report = self.bus.events, self.bus.start, self.bus.report
+        self.publish, self.committed = self.bus.publish, self.bus.committed
         self.sources = RecordedSources(self.clock)
-        await deferToThread(self._create_topics)
-        self.producer = Producer(
-            {
-                "bootstrap.servers": self.kafka.address,
-                "enable.idempotence": True,  # else what is sent again may come out of order.
-                "linger.ms": 0,
-                "message.max.bytes": 4_000_000,
-                "log_level": 0,
-            }
-        )
-        self.addCleanup(self.producer.flush, ANSWER_TIMEOUT)
-
-    def _create_topics(self) -> None:
-        admin = AdminClient({"bootstrap.servers": self.kafka.address, "log_level": 0})
-        topics = [
-            NewTopic(name, PARTITIONS, config={"max.message.bytes": "4000000"}) for name in (self.events, self.progress)
-        ]
-        for created in admin.create_topics(topics, operation_timeout=ANSWER_TIMEOUT).values():
-            created.result(ANSWER_TIMEOUT)
 
     def node(self, sources: RecordedSources | None = None, *, alone: bool = False, **more: str) -> StreamNode:
         """Start a node of the test's group."""
         (properties := Path(self.mktemp())).write_text("session.timeout.ms=6000\nheartbeat.interval.ms=500\n")
         arguments = {
             "brokers": self.kafka.address,
-            "group": self.group,
-            "topics": f"{self.events},{self.progress}",
+            "group": self.bus.group,
+            "topics": f"{self.bus.events},{self.bus.progress}",
             "properties": str(properties),
             **more,
         }
@@ -88,31 +63,6 @@ class KafkaCase(TestCase):
         if node.consumer.running:
             await node.consumer.stopService()
 
-    def publish(self, topic: str, value: bytes, key: UUID | None = None) -> None:
-        """Hand a message to the producer, which sends it at once."""
-        self.producer.produce(topic, value, key=None if key is None else key.bytes)
-        self.producer.poll(0)
-
-    def start(self, session: UUID) -> None:
-        self.publish(self.events, start_message(session, self.clock.wall() - 5), session)
-
-    def report(self, session: UUID, percent: float) -> None:
-        self.publish(self.progress, progress_message(session, self.clock.wall(), percent), session)
-
-    async def committed(self) -> Mapping[str, int]:
-        """The committed offsets of the test's group, summed for each topic."""
-
-        def ask() -> Mapping[str, int]:
-            consumer = Consumer({"bootstrap.servers": self.kafka.address, "group.id": self.group})
-            wanted = [TopicPartition(topic, n) for topic in (self.events, self.progress) for n in range(PARTITIONS)]
-            sums: dict[str, int] = defaultdict(int)
-            for found in consumer.committed(wanted, timeout=ANSWER_TIMEOUT):
-                sums[found.topic] += max(0, found.offset)
-            consumer.close()
-            return sums
-
-        return await deferToThread(ask)
-
 
 class ReadingTests(KafkaCase):
     async def test_events_are_applied_and_committed(self) -> None:
@@ -123,7 +73,7 @@ class ReadingTests(KafkaCase):
         self.report(session, 40)
         await until(lambda: self.sources.percent(session) == 40)
         await node.consumer.stopService()
-        self.assertEqual(await self.committed(), {self.events: 1, self.progress: 1})
+        self.assertEqual(await self.committed(), {self.events: 1, self.bus.progress: 1})
 
     async def test_progress_before_its_start_waits(self) -> None:
         session = uuid4()

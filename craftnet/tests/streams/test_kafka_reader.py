@@ -296,17 +296,17 @@ class SettingsTests(SynchronousTestCase):
             ({"brokers": "x", "replay": "-1"}, "from 0"),
             ({"brokers": "x", "properties": "/no/such/file"}, "No such file"),
         ):
-            self.assertIn(words, str(self.assertRaises(ConfigurationError, kafka_settings, arguments)))
+            self.assertIn(words, str(self.assertRaises(ConfigurationError, kafka_settings, arguments, {})))
 
     def test_properties(self) -> None:
         path = Path(self.mktemp())
         path.write_text("# comment\n\nsasl.password=a=b\nsession.timeout.ms = 7000\n")
-        configuration = kafka_settings({"brokers": "x", "properties": str(path)}).configuration
+        configuration = kafka_settings({"brokers": "x", "properties": str(path)}, {}).configuration
         self.assertEqual((configuration["sasl.password"], configuration["session.timeout.ms"]), ("a=b", "7000"))
         self.assertFalse(configuration["enable.auto.commit"])
         for line, words in (("group.id=x", "craftnet sets group.id"), ("secret", "line 1: expected name=value")):
             path.write_text(line)
-            error = self.assertRaises(ConfigurationError, kafka_settings, {"brokers": "x", "properties": str(path)})
+            error = self.assertRaises(ConfigurationError, kafka_settings, {"brokers": "x", "properties": str(path)}, {})
             self.assertIn(words, str(error))
 
     def test_property_that_there_is_not(self) -> None:

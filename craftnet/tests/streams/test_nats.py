@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import base64
 import json
+from pathlib import Path
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.address import IPv4Address
-from twisted.internet.error import ConnectionLost
+from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.errors import ConfigurationError
 from craftnet.streams.core import nats as wire
-from craftnet.streams.nats import BATCH, CHECK_INTERVAL, SILENCE, NatsFactory, nats_settings
+from craftnet.streams.core.nats_credentials import NatsCredentials, parse_credentials
+from craftnet.streams.nats import BATCH, CHECK_INTERVAL, SILENCE, NatsFactory
+from craftnet.streams.nats_connection import ACCEPT_TIMEOUT
+from craftnet.streams.nats_settings import PASSWORD_VARIABLE, TOKEN_VARIABLE, nats_settings
 from craftnet.tests.support.fakes import SteppedReactor
 from craftnet.tests.support.samples import NOW, SESSION
 from craftnet.tests.support.stream_nodes import RecordedSources, StreamNode, start_message
@@ -96,13 +102,14 @@ class ParserTests(SynchronousTestCase):
 class PlayedServer(SynchronousTestCase):
     """A node in front of a server whose bytes the test sends."""
 
+    SCHEME = "nats"
     INFO = b'INFO {"version":"2.15.2","headers":true,"jetstream":true}\r\n'
     USABLE = {"config": {"ack_policy": "explicit", "priority_policy": "pinned_client"}, "num_pending": 4}  # noqa: RUF012
 
     def setUp(self) -> None:
         self.reactor = SteppedReactor(NOW)
         self.sources = RecordedSources(self.reactor)
-        stream = NatsFactory().build(self.reactor, {"servers": "nats://u:p@127.0.0.1:4222", "stream": "S"})
+        stream = NatsFactory().build(self.reactor, {"servers": f"{self.SCHEME}://u:p@127.0.0.1:4222", "stream": "S"})
         self.node = StreamNode(stream, self.sources, self.reactor)
         self.node.consumer.startService()
         self.addCleanup(self.node.consumer.stopService)
@@ -226,8 +233,73 @@ class ReaderTests(PlayedServer):
         self.assertIn("not NATS", self.node.stream.status().problem)
 
     def test_lag(self) -> None:
+        """The node that reads reports it; one that stands by does not report it once more."""
         self.read()
         self.assertEqual(self.node.figure("ingest_lag_messages", topic="S"), 4)
+        self.answer({**self.USABLE, "num_waiting": 2})
+        self.assertEqual(self.node.figure("ingest_lag_messages", topic="S"), 0)
+
+    def test_refused_credentials_are_tried_less_and_less_often(self) -> None:
+        attempts = len(self.reactor.tcpClients)
+        for _ in range(12):
+            self.send(b"-ERR 'Authorization Violation'\r\n")
+            self.protocol.connectionLost(Failure(ConnectionDone()))
+            while len(self.reactor.tcpClients) == attempts:
+                self.reactor.advance(0.1)
+                self.assertIn("Authorization Violation", self.node.stream.status().problem)
+            attempts += 1
+            before = self.reactor.seconds()
+            self.accept()
+        self.protocol.connectionLost(Failure(ConnectionDone()))
+        self.reactor.advance(3)
+        self.assertEqual((len(self.reactor.tcpClients), self.reactor.seconds() - before), (attempts, 3))
+
+    def test_server_that_does_not_answer_is_left(self) -> None:
+        self.reactor.advance(ACCEPT_TIMEOUT)
+        self.assertTrue(self.transport.disconnected)
+        self.assertIn("did not accept the connection within 10 seconds", self.node.stream.status().problem)
+
+
+class TlsTests(PlayedServer):
+    """A server that `tls://` names."""
+
+    SCHEME = "tls"
+
+    def test_server_without_tls_gets_no_password(self) -> None:
+        self.assertEqual(self.sent(), "")
+        self.assertTrue(self.transport.disconnecting)
+        self.assertIn("offers no TLS, which tls:// insists on", self.node.stream.status().problem)
+
+    def test_bytes_before_tls_are_refused(self) -> None:
+        """Somebody between both ends could have sent them (compare RFC 9051, section 11.1)."""
+        self.protocol.connectionLost(Failure(ConnectionDone()))
+        self.reactor.advance(5)
+        self.INFO = b'INFO {"tls_available":true}\r\nPONG\r\n'
+        self.accept()
+        self.assertIn("sends data before TLS begins", self.node.stream.status().problem)
+        self.assertEqual(self.sent(), "")
+
+
+SEED = "SUACSSL3UAHUDXKFSNVUZRF5UHPMWZ6BFDTJ7M6USDXIEDNPPQYYYCU3VY"
+"""The example of NATS' documentation."""
+
+
+class CredentialsTests(SynchronousTestCase):
+    def test_key(self) -> None:
+        answer = parse_credentials(f"{SEED}\n").answer("nonce")
+        self.assertEqual(answer["nkey"], "UDXU4RCSJNZOIQHZNWXHXORDPRTGNJAHAHFRGZNEEJCPQTT2M7NLCNF4")
+        public = Ed25519PrivateKey.from_private_bytes(parse_credentials(SEED).seed).public_key()
+        public.verify(base64.urlsafe_b64decode(answer["sig"] + "=="), b"nonce")
+
+    def test_what_is_no_seed(self) -> None:
+        account = "SAAPN4W3EG6KCJGUQTKTJ5GSB5NHK5CHAJL4DBGFUM3HHROI4XUEP4OBK4"
+        for text in ("", "x", SEED[:-1], f"{SEED[:-1]}A", account, f"-----BEGIN USER NKEY SEED-----\n{SEED}\n"):
+            error = self.assertRaises(ConfigurationError, parse_credentials, text)
+            self.assertNotIn(SEED[2:20], str(error))
+
+    def test_nothing_shows_a_secret(self) -> None:
+        shown = repr(NatsCredentials("u", "secret1", "secret2", "secret3", b"secret4"))
+        self.assertNotIn("secret", shown)
 
 
 class SettingsTests(SynchronousTestCase):
@@ -239,7 +311,41 @@ class SettingsTests(SynchronousTestCase):
             ({"servers": "x"}, "stream"),
             ({"servers": "x", "stream": "a b"}, "letters"),
             ({"servers": "x", "stream": "S", "replay": "soon"}, "replay"),
+            (
+                {"servers": "x", "stream": "S", "user": "u"},
+                "a password in password_file=, or in CRAFTNET_NATS_PASSWORD",
+            ),
+            ({"servers": "x", "stream": "S", "password_file": "f"}, "password_file= needs user="),
+            (
+                {"servers": "x", "stream": "S", "user": "u", "token_file": "f"},
+                "user= and token_file= exclude each other",
+            ),
+            ({"servers": "x", "stream": "S", "token_file": "/nowhere"}, "token_file=/nowhere cannot be read: No such"),
+            ({"servers": "x", "stream": "S", "credentials": __file__}, "expected the blocks NATS USER JWT"),
+            ({"servers": "x", "stream": "S", "ca": __file__}, "contains no certificates"),
+            ({"servers": "x", "stream": "S", "certificate": "f"}, "certificate= and key= belong together"),
         ):
-            error = self.assertRaises(ConfigurationError, nats_settings, arguments)
+            error = self.assertRaises(ConfigurationError, nats_settings, arguments, {})
             self.assertIn(words, str(error))
             self.assertNotIn("secret", str(error))
+
+    def test_credentials(self) -> None:
+        (path := Path(self.mktemp())).write_text("of-a-file\n")
+        environ = {TOKEN_VARIABLE: "of-the-environment", PASSWORD_VARIABLE: "of-the-environment"}
+        for arguments, wanted in (
+            ({}, NatsCredentials(token="of-the-environment")),
+            ({"user": "u"}, NatsCredentials("u", "of-the-environment")),
+            ({"user": "u", "password_file": str(path)}, NatsCredentials("u", "of-a-file")),
+            ({"token_file": str(path)}, NatsCredentials(token="of-a-file")),
+        ):
+            found = nats_settings({"servers": "x", "stream": "S", **arguments}, environ)
+            self.assertEqual(found.credentials(), wanted)
+        url = nats_settings({"servers": "nats://t%2F1@x,tls://u:p@[::1]:4333,x", "stream": "S"}, {}).servers
+        self.assertEqual(
+            [(each.host, each.port, each.tls, each.credentials) for each in url],
+            [
+                ("x", 4222, False, NatsCredentials(token="t/1")),
+                ("::1", 4333, True, NatsCredentials("u", "p")),
+                ("x", 4222, False, None),
+            ],
+        )

@@ -2,102 +2,125 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
+from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar
 from uuid import UUID, uuid4
 
 import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from msgspec.structs import replace
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import HostnameEndpoint, connectProtocol
-from twisted.internet.error import ConnectError
-from twisted.internet.protocol import Protocol
-from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
 from craftnet.clocks import steady
 from craftnet.contract.events import SessionProgress
-from craftnet.streams.core import nats as wire
 from craftnet.streams.core.messages import DeadLetterReason
-from craftnet.streams.nats import NatsFactory
+from craftnet.streams.core.nats_credentials import NatsCredentials
+from craftnet.streams.nats import NatsFactory, NatsStream
+from craftnet.streams.nats_settings import PASSWORD_VARIABLE, nats_settings
 from craftnet.tests.support.brokers import NatsServer
+from craftnet.tests.support.buses import NatsSubjects
 from craftnet.tests.support.eventually import until
-from craftnet.tests.support.stream_nodes import RecordedSources, StreamNode, progress_message, start_message
+from craftnet.tests.support.stream_nodes import RecordedSources, StreamNode, start_message
 
 
-class Publisher(Protocol):
-    """The authority: publishes, and asks JetStream's API."""
+def nkey(kind: int, key: Ed25519PrivateKey) -> str:
+    """The text form of a public key: 14 << 3 is an operator's, 0 an account's, 20 << 3 a user's."""
+    octets = bytes([kind]) + key.public_key().public_bytes_raw()
+    return base64.b32encode(octets + binascii.crc_hqx(octets, 0).to_bytes(2, "little")).rstrip(b"=").decode()
 
-    def connectionMade(self) -> None:
-        """See `Protocol`."""
-        self.parser = wire.NatsParser()
-        self.answers: list[Any] = []
-        self.send(wire.connect("tests") + wire.subscribe("answers", 1))
 
-    def dataReceived(self, data: bytes) -> None:
-        """See `Protocol`."""
-        for frame in self.parser.feed(data):
-            if isinstance(frame, wire.Ping):
-                self.send(wire.PONG)
-            elif isinstance(frame, wire.Delivery) and frame.payload:
-                self.answers.append(msgspec.json.decode(frame.payload))
+def signed(signer: tuple[int, Ed25519PrivateKey], subject: str, kind: str, **claims: object) -> str:
+    """A JWT of NATS."""
+    parts: list[dict[str, object]] = [
+        {"typ": "JWT", "alg": "ed25519-nkey"},
+        {
+            "jti": uuid4().hex,
+            "iat": 1_700_000_000,
+            "iss": nkey(*signer),
+            "name": kind,
+            "sub": subject,
+            "nats": {"type": kind, "version": 2, **claims},
+        },
+    ]
+    text = ".".join(base64.urlsafe_b64encode(msgspec.json.encode(part)).rstrip(b"=").decode() for part in parts)
+    return f"{text}.{base64.urlsafe_b64encode(signer[1].sign(text.encode())).rstrip(b'=').decode()}"
 
-    def send(self, octets: bytes) -> None:
-        assert self.transport is not None
-        self.transport.write(octets)
 
-    async def ask(self, subject: str, body: bytes = b"") -> Any:
-        """An answer of JetStream."""
-        self.answers.clear()
-        self.send(wire.publish(subject, body, "answers"))
-        await until(lambda: self.answers)
-        return self.answers[0]
+def operated_server() -> NatsServer:
+    """A server with an operator, an account that has JetStream, and a user of it."""
+    operator, account, system, user = (Ed25519PrivateKey.generate() for _ in range(4))
+    account_key, system_key = nkey(0, account), nkey(0, system)
+    numbers = ("subs", "data", "payload", "imports", "exports", "conn", "leaf")
+    stored = ("mem_storage", "disk_storage", "streams", "consumer")
+    limits = {
+        account_key: {**dict.fromkeys((*numbers, *stored), -1), "wildcards": True},
+        system_key: {**dict.fromkeys(numbers, -1), "wildcards": True},
+    }
+    boss = 14 << 3, operator
+    accounts = ", ".join(f"{key}: {signed(boss, key, 'account', limits=made)}" for key, made in limits.items())
+    access = f"""
+        operator: {signed(boss, nkey(*boss), "operator")}
+        system_account: {system_key}
+        resolver: MEMORY
+        resolver_preload: {{ {accounts} }}
+    """
+    unlimited = {"subs": -1, "data": -1, "payload": -1, "pub": {}, "sub": {}}
+    jwt = signed((0, account), nkey(20 << 3, user), "user", **unlimited)
+    return NatsServer(access, NatsCredentials(jwt=jwt, seed=user.private_bytes_raw()))
+
+
+def creds_file(credentials: NatsCredentials) -> str:
+    """The text of a .creds file, as `nsc` writes it."""
+    octets = bytes([18 << 3 | 20 >> 2, (20 << 3 & 0x1F) << 3]) + credentials.seed
+    seed = base64.b32encode(octets + binascii.crc_hqx(octets, 0).to_bytes(2, "little")).rstrip(b"=").decode()
+    return (
+        f"-----BEGIN NATS USER JWT-----\n{credentials.jwt}\n------END NATS USER JWT------\n\n"
+        f"*** IMPORTANT ***\n\n-----BEGIN USER NKEY SEED-----\n{seed}\n------END USER NKEY SEED------\n"
+    )
 
 
 class NatsCase(TestCase):
     """One server for all tests of the class, and a stream of its own for each."""
 
-    timeout = 60
+    timeout = 30
     server: ClassVar[NatsServer | None] = None
+    make_server: ClassVar[Callable[[], NatsServer]] = NatsServer
 
     async def setUp(self) -> None:  # type: ignore[override]  # trial awaits it.
         """Start the server with the first test; create the test's stream."""
         self.clock = steady(reactor)
         cls = type(self)
         if cls.server is None:
-            cls.server = NatsServer()
+            cls.server = cls.make_server()
             reactor.addSystemEventTrigger("after", "shutdown", cls.server.remove)
             cls.server.start()
         self.nats = cls.server
-        self.name = f"S{uuid4().hex}"
+        self.bus = NatsSubjects(cls.server)
+        await self.bus.open()
+        self.addCleanup(self.bus.close)
+        self.name, self.start, self.report, self.publish = (
+            *(self.bus.stream, self.bus.start),
+            *(self.bus.report, self.bus.publish),
+        )
         self.sources = RecordedSources(self.clock)
-        self.publisher = await self.connect()
-        self.addCleanup(self.disconnect)
-        config = {"name": self.name, "subjects": [f"{self.name}.>"]}
-        await self.publisher.ask(f"$JS.API.STREAM.CREATE.{self.name}", msgspec.json.encode(config))
 
-    async def connect(self) -> Publisher:
-        """Connect, as soon as the server listens."""
-        while True:
-            try:
-                endpoint = HostnameEndpoint(reactor, "127.0.0.1", self.nats.port)
-                publisher: Publisher = await connectProtocol(endpoint, Publisher())
-                return publisher
-            except ConnectError:
-                await deferLater(reactor, 0.01)
-
-    async def disconnect(self) -> None:
-        """Close the publisher's connection."""
-        lost: Deferred[None] = Deferred()
-        self.publisher.connectionLost = lambda reason: lost.callback(None)  # type: ignore[assignment,method-assign,misc]
-        assert self.publisher.transport is not None
-        self.publisher.transport.loseConnection()
-        await lost
-
-    def node(self, sources: RecordedSources | None = None, *, alone: bool = False, **more: str) -> StreamNode:
+    def node(
+        self,
+        sources: RecordedSources | None = None,
+        environ: Mapping[str, str] = MappingProxyType({}),
+        *,
+        alone: bool = False,
+        **more: str,
+    ) -> StreamNode:
         """Start a node."""
-        arguments = {"servers": self.nats.url, "stream": self.name, **more}
-        node = StreamNode(NatsFactory().build(self.clock, arguments), sources or self.sources, self.clock, alone=alone)
+        stream = NatsFactory(environ).build(self.clock, {"servers": self.nats.url, "stream": self.name, **more})
+        node = StreamNode(stream, sources or self.sources, self.clock, alone=alone)
         node.consumer.startService()
         self.addCleanup(self.stop, node)
         return node
@@ -107,27 +130,9 @@ class NatsCase(TestCase):
         if node.consumer.running:
             await node.consumer.stopService()
 
-    def publish(self, *values: bytes, subject: str = "events") -> None:
-        """Messages of the authority."""
-        self.publisher.send(b"".join(wire.publish(f"{self.name}.{subject}", value) for value in values))
-
-    def start(self, session: UUID) -> None:
-        """A session's start."""
-        self.publish(start_message(session, self.clock.wall() - 5))
-
-    def report(self, session: UUID, percent: float) -> None:
-        """A session's progress."""
-        self.publish(progress_message(session, self.clock.wall(), percent), subject="progress")
-
     def shows(self, session: UUID, percent: float) -> bool:
         """Whether this was reported of a session last."""
         return self.sources.percent(session) == percent
-
-    async def left(self) -> int:
-        """Messages that are not acknowledged, delivered or not."""
-        info = await self.publisher.ask(f"$JS.API.CONSUMER.INFO.{self.name}.craftnet")
-        number: int = info["num_pending"] + info["num_ack_pending"]
-        return number
 
 
 class ReadingTests(NatsCase):
@@ -139,7 +144,7 @@ class ReadingTests(NatsCase):
         self.report(session, 40)
         await until(lambda: self.sources.percent(session) == 40)
         await node.consumer.stopService()
-        self.assertEqual(await self.left(), 0)
+        self.assertEqual(await self.bus.acknowledged(), self.bus.published)
 
     async def test_progress_before_its_start_waits(self) -> None:
         session = uuid4()
@@ -160,7 +165,7 @@ class ReadingTests(NatsCase):
         bad, unknown = DeadLetterReason.UNDECODABLE, DeadLetterReason.UNKNOWN_TYPE
         self.assertEqual([letter.reason for letter in node.dead], [bad, bad, unknown])
         await node.consumer.stopService()
-        self.assertEqual(await self.left(), 0)
+        self.assertEqual(await self.bus.acknowledged(), 4)
 
     async def test_what_is_not_kept_is_read_again(self) -> None:
         session = uuid4()
@@ -170,7 +175,7 @@ class ReadingTests(NatsCase):
         self.start(session)
         await until(lambda: lost.refused)
         await node.consumer.stopService()
-        self.assertEqual(await self.left(), 1)
+        self.assertEqual(await self.bus.acknowledged(), 0)
         self.node()
         await until(lambda: self.sources.session(session))
 
@@ -211,7 +216,7 @@ class ReadingTests(NatsCase):
         self.nats.kill()
         await until(lambda: node.stream.status().problem)
         self.nats.start()
-        self.publisher = await self.connect()
+        await self.bus.connect()
         self.start(sessions[1])
         await until(lambda: self.sources.session(sessions[1]))
         await until(lambda: not node.stream.status().problem)
@@ -220,3 +225,103 @@ class ReadingTests(NatsCase):
     async def test_stream_that_is_missing_is_named(self) -> None:
         node = self.node(stream="NONE")
         await until(lambda: "stream not found" in node.stream.status().problem)
+
+
+class SecuredTests(NatsCase):
+    """A server that demands TLS, and knows a user, a user's key and a client's certificate."""
+
+    SEED = "SUACSSL3UAHUDXKFSNVUZRF5UHPMWZ6BFDTJ7M6USDXIEDNPPQYYYCU3VY"
+    KEY = "UDXU4RCSJNZOIQHZNWXHXORDPRTGNJAHAHFRGZNEEJCPQTT2M7NLCNF4"  # the public key of that seed.
+
+    @classmethod
+    def make_server(cls) -> NatsServer:
+        """See `NatsCase`."""
+        access = f"""
+            tls {{ cert_file: FOLDER/server.pem, key_file: FOLDER/key.pem }}
+            authorization {{ users = [{{ user: craftnet, password: of-no-value }}, {{ nkey: {cls.KEY} }}] }}
+        """
+        server = NatsServer(access, NatsCredentials("craftnet", "of-no-value"))
+        server.certify()
+        server.tls = nats_settings({"servers": "x", "stream": "S", "ca": str(server.ca)}, {}).tls("127.0.0.1")
+        return server
+
+    def secret(self, text: str) -> str:
+        """A file with a secret."""
+        (path := Path(self.mktemp())).write_text(text)
+        return str(path)
+
+    async def reads(self, environ: Mapping[str, str] = MappingProxyType({}), **more: str) -> StreamNode:
+        """A node with these arguments, after it has read an event."""
+        arguments: Any = {"ca": str(self.nats.ca), **more}
+        node = self.node(environ=environ, **arguments)
+        self.start(session := uuid4())
+        await until(lambda: self.sources.session(session))
+        return node
+
+    async def test_password_of_a_file_or_the_environment(self) -> None:
+        await self.reads(user="craftnet", password_file=self.secret("of-no-value\n"))
+        await self.reads({PASSWORD_VARIABLE: "of-no-value"}, user="craftnet", consumer="other")
+
+    async def test_key(self) -> None:
+        await self.reads(credentials=self.secret(self.SEED))
+
+    async def test_password_that_changes(self) -> None:
+        """Files are read for each connection."""
+        path = self.secret("wrong")
+        node = self.node(user="craftnet", password_file=path, ca=str(self.nats.ca))
+        await until(lambda: "Authorization Violation" in node.stream.status().problem)
+        Path(path).write_text("of-no-value")
+        self.start(session := uuid4())
+        await until(lambda: self.sources.session(session))
+        self.assertEqual(node.stream.status().problem, "")
+
+    async def test_other_authority(self) -> None:
+        """No secret is sent to a server whose certificate is not trusted."""
+        node = self.node(user="craftnet", password_file=self.secret("of-no-value"))
+        await until(lambda: "certificate verify failed" in node.stream.status().problem)
+
+    async def test_other_name(self) -> None:
+        settings = nats_settings({"servers": self.nats.url, "stream": self.name, "ca": str(self.nats.ca)}, {})
+        stream = NatsStream(replace(settings, tls=lambda host: settings.tls("other.example")), self.clock)
+        node = StreamNode(stream, self.sources, self.clock)
+        node.consumer.startService()
+        self.addCleanup(self.stop, node)
+        await until(lambda: "failed" in stream.status().problem)
+
+
+class CertifiedTests(NatsCase):
+    """A server that wants a certificate of its clients: the tests show the server's own."""
+
+    @staticmethod
+    def certificate(server: NatsServer) -> dict[str, str]:
+        """The arguments for it."""
+        names = {"ca": "ca.pem", "certificate": "server.pem", "key": "key.pem"}
+        return {name: str(server.folder / file) for name, file in names.items()}
+
+    @classmethod
+    def make_server(cls) -> NatsServer:
+        """See `NatsCase`."""
+        files = "cert_file: FOLDER/server.pem, key_file: FOLDER/key.pem, ca_file: FOLDER/ca.pem"
+        server = NatsServer(f"tls {{ {files}, verify: true }}")
+        server.certify()
+        settings = nats_settings({"servers": "x", "stream": "S", **cls.certificate(server)}, {})
+        server.tls = settings.tls("127.0.0.1")
+        return server
+
+    async def test_certificate(self) -> None:
+        arguments: Any = self.certificate(self.nats)
+        self.node(**arguments)
+        self.start(session := uuid4())
+        await until(lambda: self.sources.session(session))
+
+
+class OperatedTests(NatsCase):
+    """A server whose accounts an operator signs: clients show a JWT, and sign the server's nonce."""
+
+    make_server = operated_server
+
+    async def test_credentials(self) -> None:
+        (path := Path(self.mktemp())).write_text(creds_file(self.nats.credentials))
+        self.node(credentials=str(path))
+        self.start(session := uuid4())
+        await until(lambda: self.sources.session(session))

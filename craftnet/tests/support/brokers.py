@@ -11,10 +11,13 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 from uuid import uuid4
 
 from twisted.trial.unittest import SkipTest
 
+from craftnet.streams.core.nats_credentials import NatsCredentials
+from craftnet.tests.support.certificates import issued
 from craftnet.tests.support.ports import ReservedPort
 from craftnet.tests.support.programs import program
 
@@ -39,13 +42,22 @@ class Broker:
 
     Attributes:
         port: TCP port on 127.0.0.1.
+        ca: the file with the certificate of the authority that signed this broker's, where it speaks TLS.
     """
 
     def __init__(self, prefix: str) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix=prefix))
         self._reserved: list[ReservedPort] = []
         self.port = self._port()
+        self.ca = self.folder / "ca.pem"
         self._process: subprocess.Popen[bytes] | None = None
+
+    def certify(self) -> None:
+        """Make `ca`, and the broker's own certificate and key: `server.pem`, `key.pem`."""
+        made = issued("localhost")
+        self.ca.write_bytes(made.root)
+        (self.folder / "server.pem").write_bytes(made.chain)
+        (self.folder / "key.pem").write_bytes(made.key)
 
     def command(self) -> Sequence[str]:
         """The command that runs it."""
@@ -88,8 +100,15 @@ class Broker:
             process.wait(TIME_LIMIT)
 
 
+KAFKA_USER, KAFKA_PASSWORD = "craftnet", "of-no-value"
+"""Who may use the second port of a Kafka broker."""
+
+
 class KafkaBroker(Broker):
     """One broker in KRaft mode, which is its own controller.
+
+    Attributes:
+        secure_port: TCP port on 127.0.0.1 of SASL_SSL, where `KAFKA_USER` has `KAFKA_PASSWORD`, SCRAM-SHA-512.
 
     Raises:
         SkipTest: it is not installed, or tests with brokers are not wanted.
@@ -100,13 +119,25 @@ class KafkaBroker(Broker):
         _check_chosen(self._jars)
         self._java = program("java")
         super().__init__("craftnet-kafka-")
-        controller = self._port()
+        controller, self.secure_port = self._port(), self._port()
+        self.certify()
+        (self.folder / "both.pem").write_bytes(
+            (self.folder / "key.pem").read_bytes() + (self.folder / "server.pem").read_bytes()
+        )
+        clients = f"PLAINTEXT://127.0.0.1:{self.port},SASL_SSL://localhost:{self.secure_port}"
         properties = {
             "process.roles": "broker,controller",
             "node.id": "1",
             "controller.quorum.voters": f"1@127.0.0.1:{controller}",
-            "listeners": f"PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{controller}",
-            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{self.port}",
+            "listeners": f"{clients},CONTROLLER://127.0.0.1:{controller}",
+            "advertised.listeners": clients,
+            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL,CONTROLLER:PLAINTEXT",
+            "ssl.keystore.type": "PEM",
+            "ssl.keystore.location": str(self.folder / "both.pem"),
+            "sasl.enabled.mechanisms": "SCRAM-SHA-512",
+            "listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config": (
+                "org.apache.kafka.common.security.scram.ScramLoginModule required;"
+            ),
             "controller.listener.names": "CONTROLLER",
             "inter.broker.listener.name": "PLAINTEXT",
             "log.dirs": str(self.folder / "data"),
@@ -121,7 +152,9 @@ class KafkaBroker(Broker):
         self._settings = self.folder / "server.properties"
         self._settings.write_text("".join(f"{name}={value}\n" for name, value in properties.items()))
         cluster = base64.urlsafe_b64encode(uuid4().bytes).rstrip(b"=").decode()
-        self._run("kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(self._settings))
+        user = f"SCRAM-SHA-512=[name={KAFKA_USER},password={KAFKA_PASSWORD}]"
+        arguments = ("-t", cluster, "-c", str(self._settings), "--add-scram", user)
+        self._run("kafka.tools.StorageTool", "format", *arguments)
 
     def command(self) -> Sequence[str]:
         """See `Broker`."""
@@ -140,16 +173,29 @@ class KafkaBroker(Broker):
 
 
 class NatsServer(Broker):
-    """A nats-server with JetStream. Raises SkipTest as `KafkaBroker` does."""
+    """A nats-server with JetStream.
 
-    def __init__(self) -> None:
+    Arguments:
+        access: lines of its configuration about TLS and who may connect; `FOLDER` stands for its folder.
+        credentials: whose the tests are.
+        tls: the TLS options of a client; None: the server speaks none.
+
+    Raises:
+        SkipTest: as for `KafkaBroker`.
+    """
+
+    def __init__(self, access: str = "", credentials: NatsCredentials | None = None, tls: Any = None) -> None:
         self._program = BUILD / "bin" / "nats-server"
         _check_chosen(self._program)
         super().__init__("craftnet-nats-")
+        self.credentials = credentials or NatsCredentials()
+        self.tls = tls
+        self._settings = self.folder / "nats.conf"
+        self._settings.write_text(access.replace("FOLDER", str(self.folder)))
 
     def command(self) -> Sequence[str]:
         """See `Broker`."""
-        place = ["--addr", "127.0.0.1", "--port", str(self.port)]
+        place = ["--addr", "127.0.0.1", "--port", str(self.port), "--config", str(self._settings)]
         return [str(self._program), *place, "--jetstream", "--store_dir", str(self.folder)]
 
     @property

@@ -34,6 +34,12 @@ async def until(condition: Callable[[], object]) -> None:
         await deferLater(reactor, WAIT)
 
 
+async def until_async(condition: Callable[[], Coroutine[Any, Any, object]]) -> None:
+    """The same for a condition that itself waits, such as for an answer."""
+    while not await condition():
+        await deferLater(reactor, WAIT)
+
+
 async def together(tasks: Sequence[Callable[[], Coroutine[Any, Any, None]]]) -> None:
     """Runs all tasks at once; raises what the first failing one raises."""
     running = [Deferred.fromCoroutine(task()) for task in tasks]

@@ -39,12 +39,12 @@ def message(event_type: str, at: float, data: dict[str, object]) -> bytes:
     )
 
 
-def start_message(session_id: UUID, at: float) -> bytes:
+def start_message(session_id: UUID, at: float, player_id: UUID = PLAYER) -> bytes:
     """A session's start."""
     data: dict[str, object] = {
         "session_id": session_id,
         "recipe_id": RECIPE,
-        "player_id": PLAYER,
+        "player_id": player_id,
         "estimated_duration_seconds": 600,
     }
     return message("crafting.session.start", at, data)

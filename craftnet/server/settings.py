@@ -10,7 +10,7 @@ from craftnet.providers.shards import Shards
 from craftnet.server.options.access import AccessOptions, AdministrationOptions
 from craftnet.server.options.addresses import AddressOptions
 from craftnet.server.options.limits import LimitOptions
-from craftnet.server.options.observation import HealthOptions, ObservationOptions
+from craftnet.server.options.observation import HealthOptions, ObservationOptions, RecordingOptions
 from craftnet.server.options.resolution import Effective
 from craftnet.server.options.service import ConfigurationOptions, IngestOptions, ProcessOptions, StateOptions
 from craftnet.server.options.table import OPTIONS
@@ -34,6 +34,7 @@ class Settings(
     HealthOptions,
     ProcessOptions,
     ObservationOptions,
+    RecordingOptions,
     AdministrationOptions,
     ConfigurationOptions,
 ):

@@ -192,6 +192,11 @@ FOLDED_ROWS: dict[str, list[Chart]] = {
         ),
         Chart("Worker restarts", "short", {"{{instance}}": rate("craftnet_worker_restarts_total", "instance")}),
         Chart("Audit failures", "ops", {"{{kind}}": rate("craftnet_audit_failures_total", "kind")}),
+        Chart(
+            "Recording",
+            "ops",
+            {"{{outcome}}": rate("craftnet_recording_observations_total", "outcome")},
+        ),
         Chart("Versions", "short", {"{{version}}": f"count by (version) (craftnet_build_info{{{SELECTED}}})"}),
     ],
 }

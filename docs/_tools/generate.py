@@ -45,6 +45,7 @@ from craftnet.observe.metrics.families import FAMILIES, Family
 from craftnet.protocols.udp.server import player_reports
 from craftnet.protocols.websocket.core import token_renewal
 from craftnet.providers.registry import factory_of, installed
+from craftnet.recording.rows import TABLES, columns
 from craftnet.server.command_line import Options
 from craftnet.server.options.documents import default_file, schema_text
 from craftnet.server.options.table import GROUPS, OPTIONS
@@ -318,6 +319,19 @@ def audit_entry() -> str:
     return fields_text(LogEntry)
 
 
+def recording_tables() -> str:
+    """The columns of each table of a recording."""
+    parts = []
+    for name, table in TABLES.items():
+        texts = attribute_texts(table)
+        lines = [f"### {name}\n\n{paragraph(str(table.__doc__))}\n"]
+        for column in columns(table):
+            kind = f"{column.type}, optional" if column.optional else column.type
+            lines.append(item(f"`{column.name}` ({kind}): {texts[column.name]}"))
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts)
+
+
 def close_codes() -> str:
     """Every close code of ours: its meaning, and what a client does then."""
     texts = attribute_texts(CloseCode)
@@ -354,6 +368,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "close-codes": close_codes,
     "audit-events": audit_events,
     "audit-entry": audit_entry,
+    "recording-tables": recording_tables,
     "admin-bodies": admin_bodies,
     "admin-messages": admin_messages,
 }

@@ -1,9 +1,11 @@
-"""The pseudonyms of players in audit logs: each has a key of its own, and erasing a player destroys that key.
+"""The pseudonyms of players: each has a key of its own, and erasing a player destroys that key.
 
-A pseudonym is an HMAC of the player's id under the player's key. With the key, the entries of a player can be found;
-without it, the entries cannot be attributed to the player, although every entry remains and the chains stay whole.
+A pseudonym is an HMAC of the player's id under the player's key. With the key, the entries of a player in the audit log
+can be found; without it, the entries cannot be attributed to the player, although every entry remains and the chains
+stay whole.
 
-The keys are in an SQLite database that several processes share.
+The keys are in an SQLite database that several processes share. It also has the key of the present period, with which a
+recording (`craftnet.recording.keys`) makes pseudonyms that nothing links to those of another period.
 """
 
 from __future__ import annotations
@@ -30,10 +32,11 @@ BUSY_TIMEOUT = 5.0
 """Seconds to wait for another process that writes."""
 
 _SCHEMA = "CREATE TABLE IF NOT EXISTS players (player_id BLOB PRIMARY KEY, key BLOB NOT NULL) WITHOUT ROWID"
+_PERIODS = "CREATE TABLE IF NOT EXISTS periods (period TEXT PRIMARY KEY, key BLOB NOT NULL) WITHOUT ROWID"
 
 
 class Pseudonyms:
-    """The players' keys. Its methods may be called from any thread, by one at a time.
+    """The players' keys, and that of the present period. Its methods may be called from any thread, by one at a time.
 
     Arguments:
         path: the database; it is created, readable only by its owner, if it does not exist.
@@ -46,15 +49,16 @@ class Pseudonyms:
     def __init__(self, path: Path, random: Callable[[int], bytes] = os.urandom) -> None:
         self._random = random
         self._known: OrderedDict[UUID, str] = OrderedDict()
+        self._period: tuple[str, bytes] | None = None
         try:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
             self._database = sqlite3.connect(path, BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)
             # SQLite overwrites deleted keys, in the database and in its journal.
-            for statement in ("PRAGMA secure_delete = ON", "PRAGMA journal_mode = TRUNCATE", _SCHEMA):
+            for statement in ("PRAGMA secure_delete = ON", "PRAGMA journal_mode = TRUNCATE", _SCHEMA, _PERIODS):
                 self._database.execute(statement).close()
             self._seen = self._changes()
         except (OSError, sqlite3.Error) as error:
-            raise ConfigurationError(f"the players' keys of the audit log, {path}: {_text(error)}") from error
+            raise ConfigurationError(f"the players' keys, {path}: {_text(error)}") from error
 
     def of(self, players: Iterable[UUID]) -> dict[UUID, str]:
         """The pseudonyms of players: 32 hexadecimal digits each. Those without a key get one.
@@ -99,17 +103,46 @@ class Pseudonyms:
     def erase(self, player_id: UUID) -> bool:
         """Destroys the player's key; returns whether there was one. Later entries get another pseudonym.
 
+        Destroys the key of the present period as well, with which a recording names the player's sessions.
+
         Raises:
-            OSError: the database cannot be written; the key is still there.
+            OSError: the database cannot be written; the keys are still there.
         """
         self._known.pop(player_id, None)
+        self._period = None
         try:
-            with closing(
-                self._database.execute("DELETE FROM players WHERE player_id = ?", (player_id.bytes,))
-            ) as deleted:
-                return deleted.rowcount > 0
+            with self._database:
+                self._database.execute("BEGIN IMMEDIATE").close()
+                self._database.execute("DELETE FROM periods").close()
+                with closing(
+                    self._database.execute("DELETE FROM players WHERE player_id = ?", (player_id.bytes,))
+                ) as deleted:
+                    return deleted.rowcount > 0
         except sqlite3.Error as error:
             raise _unusable(error) from error
+
+    def period_key(self, period: str) -> bytes:
+        """The key of a period; a new one if it has none. Destroys the keys of earlier periods.
+
+        Arguments:
+            period: a day or a month, such as 2026-01-15; later periods are greater.
+
+        Raises:
+            OSError: the key cannot be read or stored.
+        """
+        self._refresh()
+        if self._period is None or self._period[0] != period:
+            try:
+                with self._database:
+                    self._database.execute("BEGIN IMMEDIATE").close()
+                    row = (period, self._random(KEY_SIZE))
+                    self._database.execute("INSERT OR IGNORE INTO periods VALUES (?, ?)", row).close()
+                    self._database.execute("DELETE FROM periods WHERE period < ?", (period,)).close()
+                    with closing(self._database.execute("SELECT key FROM periods WHERE period = ?", row[:1])) as rows:
+                        self._period = period, bytes(rows.fetchone()[0])
+            except sqlite3.Error as error:
+                raise _unusable(error) from error
+        return self._period[1]
 
     def close(self) -> None:
         """Closes the database."""
@@ -124,6 +157,7 @@ class Pseudonyms:
         if seen != self._seen:
             self._seen = seen
             self._known.clear()
+            self._period = None
 
     def _changes(self) -> int:
         """A number that changes with every change by another process."""

@@ -354,6 +354,23 @@ AUDIT_WAITING = gauge(
     "craftnet_audit_waiting_events", "Security events that wait to be written to the audit log; only with --audit."
 )
 
+# Recording
+
+RECORDING_OBSERVATIONS = counter(
+    "craftnet_recording_observations_total",
+    "Events and samples of network paths for the recording, by outcome: written to a file that has appeared; dropped "
+    "because too many waited; lost with the open batch of a writer that ended; only with --record.",
+    {"outcome": ("written", "dropped", "lost")},
+)
+RECORDING_WAITING = gauge(
+    "craftnet_recording_waiting_observations", "Observations that wait for the recording's writer; only with --record."
+)
+RECORDING_BYTES = counter("craftnet_recording_bytes_total", "Bytes of the recording's files; only with --record.")
+RECORDING_RESTARTS = counter(
+    "craftnet_recording_writer_restarts_total",
+    "How often the recording's writer ended and was started again; only with --record.",
+)
+
 # Traces
 
 TRACE_SPANS = counter(
@@ -374,5 +391,6 @@ FAMILIES = (
     *(INGEST_LAG, INGEST_DELAY, INGEST_WAITING, INGEST_DEAD_LETTERS, INGEST_PAUSES),
     *(COMPLETE, RESTARTS, NOTIFICATIONS),
     *(AUDIT_ENTRIES, AUDIT_FAILURES, AUDIT_WAITING, TRACE_SPANS),
+    *(RECORDING_OBSERVATIONS, RECORDING_WAITING, RECORDING_BYTES, RECORDING_RESTARTS),
 )
 """All metrics."""

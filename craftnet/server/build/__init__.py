@@ -40,6 +40,7 @@ from craftnet.server.build.observation import (
     build_monitor,
     build_process_metrics,
 )
+from craftnet.server.build.recording import build_recording
 from craftnet.server.build.reload import connect_audit, connect_certificate, connect_limits, connect_log
 from craftnet.server.build.transports import (
     Transports,
@@ -103,10 +104,10 @@ def build(
         connect_operations(admin.operations, service)
         service.admin_listener = build_admin_listener(base, access, transports.feeds, addresses.forwarding, admin)
     parts = [
-        audit_log,
-        None if base.tracing is None else base.tracing.export,
+        *(audit_log, None if base.tracing is None else base.tracing.export),
         *(() if admin is None else admin.services),
         service.admin_listener,
+        build_recording(base, transports, monitor),  # before the back ends, whose first events it records, too.
         *(made.service for made in base.state.built),
         base.state.division.links,
         *(loop, monitor, health, group, regions, metrics),

@@ -28,6 +28,7 @@ from craftnet.server.build.base import Base
 from craftnet.server.build.transports import Transports
 from craftnet.server.health_checks import own_checks, probes
 from craftnet.server.listener import Listener
+from craftnet.server.settings import Settings
 from craftnet.server.startup_message import DASHBOARD, PLAYERS_VIEW, Announcer, ServedSummary, hint
 
 
@@ -41,7 +42,7 @@ def build_audit_log(base: Base, environ: Mapping[str, str]) -> AuditLog | None:
     if settings.audit is None:
         return None
     path, name = Path(settings.audit).absolute(), "w0"
-    players = Pseudonyms(Path(settings.audit_players or f"{path}.players").absolute())
+    players = Pseudonyms(players_file(settings))
     if settings.worker is not None:
         name = f"w{settings.worker}"
         path = path.with_name(f"{path.stem}-{name}{path.suffix}")
@@ -57,6 +58,11 @@ def build_audit_log(base: Base, environ: Mapping[str, str]) -> AuditLog | None:
         details={"version": __version__, "host": socket.gethostname(), "process": os.getpid()},
         threads=threads,
     )
+
+
+def players_file(settings: Settings) -> Path:
+    """The file of the players' keys of the audit log."""
+    return Path(settings.audit_players or f"{settings.audit}.players").absolute()
 
 
 def build_monitor(base: Base, audit_log: AuditLog | None) -> Monitor:

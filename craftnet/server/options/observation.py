@@ -1,4 +1,4 @@
-"""The options of the groups Health and Observation: checks, metrics, logs, the audit log, traces."""
+"""The options of the groups Health, Observation and Recording: checks, metrics, logs, the audit log, traces."""
 
 from __future__ import annotations
 
@@ -101,3 +101,56 @@ class ObservationOptions:
             reload=True,
         ),
     ] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordingOptions:
+    """The histories of sessions, for `craftnet analyse`."""
+
+    record: Annotated[
+        str | None,
+        Option(
+            "Folder to which the histories of sessions are written as Parquet files, under pseudonyms; all workers "
+            "write to it. Needs the extra craftnet[analysis]",
+            default="nothing is recorded",
+        ),
+    ] = None
+    record_players: Annotated[
+        str | None,
+        Option(
+            "File with the keys of the players' pseudonyms in the recording, for all workers; never in the folder of "
+            "--record",
+            default="that of the audit log with --audit, otherwise the folder of --record, followed by .players",
+        ),
+    ] = None
+    record_key: Annotated[
+        str | None,
+        Option(
+            "File with a key that nodes on several machines share, so that a session has the same pseudonym in all of "
+            "their recordings; craftnet audit create-key creates one",
+            default="this machine makes its own keys and destroys them at the end of a period",
+        ),
+    ] = None
+    record_rotation: Annotated[
+        str,
+        Option("How long a pseudonym in the recording stays the same, UTC", choices=("day", "month")),
+    ] = "day"
+    record_days: Annotated[
+        int,
+        Option(
+            "Days after which the recording's files are deleted (0 = never)",
+            unit="days",
+            least=0,
+            most=36_500,
+        ),
+    ] = 0
+    record_interval: Annotated[
+        float,
+        Option(
+            "Seconds that the recording's writer collects before it writes a file; a crash of the writer loses at most "
+            "what it has collected",
+            unit="seconds",
+            least=1,
+            most=3600,
+        ),
+    ] = 60.0

@@ -9,7 +9,7 @@ from msgspec import Struct
 from craftnet.server.options.access import AccessOptions, AdministrationOptions
 from craftnet.server.options.addresses import AddressOptions
 from craftnet.server.options.limits import LimitOptions
-from craftnet.server.options.observation import HealthOptions, ObservationOptions
+from craftnet.server.options.observation import HealthOptions, ObservationOptions, RecordingOptions
 from craftnet.server.options.option import Declaration, declarations
 from craftnet.server.options.service import ConfigurationOptions, IngestOptions, ProcessOptions, StateOptions
 from craftnet.server.options.transports import UdpOptions, UpdateOptions, WebSocketOptions
@@ -52,6 +52,7 @@ GROUPS = tuple(
         OptionGroup("Health", HealthOptions),
         OptionGroup("Processes", ProcessOptions),
         OptionGroup("Observation", ObservationOptions),
+        OptionGroup("Recording", RecordingOptions),
         OptionGroup("Administration", AdministrationOptions),
         OptionGroup("Configuration", ConfigurationOptions),
         OptionGroup("Information", None, ("help", "version")),

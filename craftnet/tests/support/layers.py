@@ -31,6 +31,7 @@ LAYERS: dict[str, set[str]] = {
         *("client.core", "client.transports", "protocols.websocket.core"),
     },
     "craftnet.relay": {"contract", "crafting", "access.revocation"},
+    "craftnet.recording": {"contract", "observe.audit", "observe.metrics", "providers"},
     "craftnet.streams.core": {"contract"},
     "craftnet.streams": {"contract", "observe.metrics", "streams.core"},
     "craftnet.streams.kafka": {"streams", "streams.core"},
@@ -122,7 +123,7 @@ LAYERS: dict[str, set[str]] = {
         *("protocols.feed.server", "protocols.udp.server", "providers", "sharding", "feeds", "server.options"),
     },
     "craftnet.server.build": {
-        *("devices", "notify", "nodes", "streams", "craftnet"),
+        *("devices", "notify", "nodes", "recording", "streams", "craftnet"),
         *("contract", "crafting", "access", "access.revocation", "limits", "observe.metrics", "observe.health"),
         *("admin", "contract.admin", "observe.audit", "observe.logs", "observe.tracing", "server.options"),
         *("providers", "sharding", "feeds", "http", "http.connection", "http.routes", "server"),

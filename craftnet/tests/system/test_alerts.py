@@ -8,7 +8,13 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 import craftnet
-from craftnet.observe.metrics.families import FAMILIES, INGEST_DEAD_LETTERS, INGEST_DELAY, RESTARTS
+from craftnet.observe.metrics.families import (
+    FAMILIES,
+    INGEST_DEAD_LETTERS,
+    INGEST_DELAY,
+    RECORDING_OBSERVATIONS,
+    RESTARTS,
+)
 from craftnet.tests.support.live_metrics import LiveMetricsTestCase, families
 from craftnet.tests.support.programs import output
 
@@ -25,8 +31,8 @@ def alerts() -> dict[str, str]:
     return dict(ALERT.findall((RULES / "alerts.yml").read_text()))
 
 
-OF_OTHER_SERVERS = (RESTARTS, INGEST_DELAY, INGEST_DEAD_LETTERS)
-"""Metrics of servers with --workers or --ingest."""
+OF_OTHER_SERVERS = (RESTARTS, INGEST_DELAY, INGEST_DEAD_LETTERS, RECORDING_OBSERVATIONS)
+"""Metrics of servers with --workers, --ingest or --record."""
 
 
 class RulesTests(SynchronousTestCase):

@@ -13,7 +13,7 @@ import msgspec
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 import craftnet
-from craftnet.observe.metrics.families import FAMILIES, RESTARTS
+from craftnet.observe.metrics.families import FAMILIES, RECORDING_OBSERVATIONS, RESTARTS
 from craftnet.tests.support.live_metrics import LiveMetricsTestCase, families
 from craftnet.tests.support.programs import output
 
@@ -81,7 +81,7 @@ class DashboardTests(SynchronousTestCase):
 class MetricsTests(LiveMetricsTestCase):
     async def test_every_metric_in_a_query_is_there(self) -> None:
         """With the labels by which the query groups."""
-        found = families(await self.metrics()) | {RESTARTS.base: RESTARTS.kind}
+        found = families(await self.metrics()) | {each.base: each.kind for each in (RESTARTS, RECORDING_OBSERVATIONS)}
         declared = {family.base: family for family in FAMILIES}
         for query in queries():
             names = {re.sub(r"_(total|bucket|sum|count)$", "", name) for name in re.findall(r"craftnet_\w+", query)}

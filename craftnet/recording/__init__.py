@@ -1,0 +1,1 @@
+"""Records the histories of sessions as Parquet files, for `craftnet analyse`."""

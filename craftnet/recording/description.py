@@ -1,0 +1,92 @@
+"""What the folder of a recording says of itself, for those who read it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from craftnet.errors import ConfigurationError
+
+FORMAT = 1
+"""The format that this version writes, and the only one that it reads."""
+
+MARKER = "recording.json"
+"""The file with the description, in the folder."""
+
+
+class Description(Struct, frozen=True, kw_only=True):
+    """The description of a recording.
+
+    Attributes:
+        craftnet_recording: the format.
+        rotation: how long a pseudonym is the same: a "day" or a "month", UTC.
+        players: the file of the players' keys, which is not in the folder.
+        shared_key: whether machines share the secret of the periods' keys.
+    """
+
+    craftnet_recording: int = FORMAT
+    rotation: str
+    players: str
+    shared_key: bool = False
+
+
+def description_of(folder: Path) -> Description:
+    """The description of a recording.
+
+    Raises:
+        ConfigurationError: the folder is missing, is empty, or is no recording that this version reads.
+    """
+    if not folder.is_dir():
+        raise ConfigurationError(f"{folder} is not a folder: name the folder of a server's --record")
+    marker = folder / MARKER
+    try:
+        octets = marker.read_bytes()
+    except FileNotFoundError:
+        raise ConfigurationError(_no_marker(folder)) from None
+    except OSError as error:
+        raise ConfigurationError(f"cannot read {marker}: {error.strerror}") from error
+    try:
+        found = msgspec.json.decode(octets)["craftnet_recording"]
+        if found == FORMAT:
+            return msgspec.json.decode(octets, type=Description)
+    except (msgspec.MsgspecError, KeyError, TypeError):
+        raise ConfigurationError(f"{marker} is not the description of a recording") from None
+    raise ConfigurationError(
+        f"{folder} is a recording of format {found}, and this version of craftnet reads format {FORMAT}: "
+        "analyse it with the version that wrote it"
+    )
+
+
+def _no_marker(folder: Path) -> str:
+    if any(folder.iterdir()):
+        return f"{folder} is not a recording: it has no {MARKER}; name the folder of a server's --record"
+    return f"{folder} is empty: start a server with --record {folder}, and wait a minute"
+
+
+def write_whole(path: Path, octets: bytes, temporary: Path) -> None:
+    """Writes a file so that it appears with all of its content, which is then on the disk.
+
+    Arguments:
+        temporary: a path in the same folder for the time before.
+
+    Raises:
+        OSError: it was not written; the temporary file is gone.
+    """
+    try:
+        with open(temporary, "wb", buffering=0) as file:
+            rest = memoryview(octets)
+            while rest:
+                rest = rest[file.write(rest) :]
+            os.fsync(file.fileno())
+        os.rename(temporary, path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -69,6 +69,7 @@ SUITE = (
     Benchmark("udp_compression"),
     Benchmark("regions", "", "--runs 5 --updates 5"),
     Benchmark("cpp_client"),
+    Benchmark("recording", "", "--rounds 3 --events 1000 --posts 200"),
     Benchmark("edge", "", "--sessions 5 --rounds 2 --watchers 1 10"),
     Benchmark("node_costs", "", "--watchers 100 --seconds 2"),
     Benchmark("centrifugo", "--watchers 5000 --seconds 8", "--watchers 200 --seconds 3"),

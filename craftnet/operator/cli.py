@@ -37,6 +37,13 @@ class OperatorCommand(Struct, frozen=True):
 
 
 COMMANDS = {
+    "analyse": OperatorCommand(
+        "answer questions about recorded histories of sessions, for designers of the game",
+        "craftnet.operator.analysis.command",
+        "analyse",
+        "add_analyse",
+        takes_options=False,
+    ),
     "check-config": OperatorCommand(
         "check a configuration without starting a server",
         "craftnet.operator.configuration",

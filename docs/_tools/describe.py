@@ -15,6 +15,7 @@ from msgspec import inspect as types
 
 from craftnet.contract.messages import Time
 from craftnet.http.description.schemas import attribute_texts
+from craftnet.recording.rows import TABLES, columns
 
 WIDTH = 100
 """Characters of the longest line of Markdown."""
@@ -265,3 +266,16 @@ def _sample(name: str, kind: types.Type) -> Any:
         case types.IntType() | types.FloatType() if name not in SAMPLES:
             return 1
     return SAMPLES[name]
+
+
+def recording_tables() -> str:
+    """The columns of each table of a recording."""
+    parts = []
+    for name, table in TABLES.items():
+        texts = attribute_texts(table)
+        lines = [f"### {name}\n\n{paragraph(str(table.__doc__))}\n"]
+        for column in columns(table):
+            kind = f"{column.type}, optional" if column.optional else column.type
+            lines.append(item(f"`{column.name}` ({kind}): {texts[column.name]}"))
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts)

@@ -25,6 +25,7 @@ from describe import (
     fields_text,
     item,
     paragraph,
+    recording_tables,
     struct_fields,
     values_text,
 )
@@ -45,7 +46,6 @@ from craftnet.observe.metrics.families import FAMILIES, Family
 from craftnet.protocols.udp.server import player_reports
 from craftnet.protocols.websocket.core import token_renewal
 from craftnet.providers.registry import factory_of, installed
-from craftnet.recording.rows import TABLES, columns
 from craftnet.server.command_line import Options
 from craftnet.server.options.documents import default_file, schema_text
 from craftnet.server.options.table import GROUPS, OPTIONS
@@ -317,19 +317,6 @@ def audit_events() -> str:
 def audit_entry() -> str:
     """The fields of a line of an audit log."""
     return fields_text(LogEntry)
-
-
-def recording_tables() -> str:
-    """The columns of each table of a recording."""
-    parts = []
-    for name, table in TABLES.items():
-        texts = attribute_texts(table)
-        lines = [f"### {name}\n\n{paragraph(str(table.__doc__))}\n"]
-        for column in columns(table):
-            kind = f"{column.type}, optional" if column.optional else column.type
-            lines.append(item(f"`{column.name}` ({kind}): {texts[column.name]}"))
-        parts.append("\n".join(lines))
-    return "\n\n".join(parts)
 
 
 def close_codes() -> str:

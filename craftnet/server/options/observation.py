@@ -110,8 +110,8 @@ class RecordingOptions:
     record: Annotated[
         str | None,
         Option(
-            "Folder to which the histories of sessions are written as Parquet files, under pseudonyms; all workers "
-            "write to it. Needs the extra craftnet[analysis]",
+            "Folder to which the histories of sessions are written as Parquet files, under pseudonyms, for craftnet "
+            "analyse; all workers write to it. Needs the extra craftnet[analysis]",
             default="nothing is recorded",
         ),
     ] = None

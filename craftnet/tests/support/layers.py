@@ -135,6 +135,7 @@ LAYERS: dict[str, set[str]] = {
         *("access", "access.revocation", "client", "client.core", "contract", "providers"),
         *("server", "server.build", "server.options"),
     },
+    "craftnet.operator.analysis": {"craftnet", "observe.audit", "recording"},
     "craftnet.operator.dictionary": {
         *("client", "client.core", "client.transports", "contract.admin", "protocols.websocket.core"),
     },

@@ -1,0 +1,1 @@
+"""`craftnet analyse`: what a recording says about crafts, queues, materials and networks."""

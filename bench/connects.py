@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from redis_floor import redis_server
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.protocol import Factory
 from twisted.internet.task import deferLater, react
 
@@ -56,6 +56,7 @@ from craftnet.protocols.feed.server.feed_connections import FeedConnections
 from craftnet.protocols.websocket.server.factory import FeedFactory
 from craftnet.providers.memory.backend import MemoryBackend, MemorySettings
 from craftnet.providers.sources import Sources
+from craftnet.server.gc_tuning import GcTuner
 
 if TYPE_CHECKING:
     from craftnet.providers.redis.backend import RedisBackend
@@ -174,6 +175,8 @@ async def measure(number: int, rounds: int, redis: int | None) -> None:
     if shared is not None:
         factories["… on Redis"] = await craftnet(pem, shared)
         factories["… and counted on all nodes"] = await craftnet(pem, shared, shared.connection_slots)
+    collector = GcTuner(reactor)  # as in a server, for all variants.
+    collector.startService()
     ports = [reactor.listenTCP(0, factory, interface="127.0.0.1", backlog=1024) for factory in factories.values()]
     costs: list[list[float]] = [[] for _ in ports]
     for _ in range(rounds):
@@ -181,6 +184,7 @@ async def measure(number: int, rounds: int, redis: int | None) -> None:
             taken.append(await cost(port.getHost().port, token, number))  # type: ignore[attr-defined]  # it is a TCP port.
     for port in ports:
         await port.stopListening()
+    await maybeDeferred(collector.stopService)
     authority = JwtVerifier(SingleKey(key_from_pem(pem)), reactor)
     checks: list[float] = []
     for _ in range(rounds):

@@ -7,7 +7,8 @@ agree on where each request ends.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import cached_property
 from ipaddress import IPv6Address
 from urllib.parse import parse_qsl, unquote
 
@@ -49,7 +50,7 @@ _HOST = re.compile(
 _ABSOLUTE = re.compile(rb"https?://(?P<authority>[^/?]*)(?P<rest>.*)", re.IGNORECASE)
 
 
-class Head(Struct, frozen=True):
+class Head(Struct, frozen=True, dict=True):
     """A request line and header fields.
 
     Attributes:
@@ -66,9 +67,17 @@ class Head(Struct, frozen=True):
     fields: tuple[tuple[bytes, bytes], ...]
     length: int | None = 0
 
-    def values(self, name: bytes) -> list[bytes]:
+    @cached_property
+    def _values(self) -> dict[bytes, list[bytes]]:
+        """The values of each field, by its lower-case name."""
+        values: dict[bytes, list[bytes]] = {}
+        for name, value in self.fields:
+            values.setdefault(name.lower(), []).append(value)
+        return values
+
+    def values(self, name: bytes) -> Sequence[bytes]:
         """Every value of the field `name` (lower-case)."""
-        return [value for given, value in self.fields if given.lower() == name]
+        return self._values.get(name, ())
 
     def members(self, name: bytes) -> list[bytes]:
         """The members of the comma-separated field `name` (lower-case), without empty ones (RFC 9110 section 5.6.1)."""
@@ -81,11 +90,7 @@ class Head(Struct, frozen=True):
     @property
     def text(self) -> dict[str, str]:
         """The fields as text, names in lower case; several values of one are joined (RFC 9110 section 5.3)."""
-        joined: dict[str, str] = {}
-        for name, value in self.fields:
-            key, text = name.decode("latin-1").lower(), value.decode("latin-1")
-            joined[key] = f"{joined[key]}, {text}" if key in joined else text
-        return joined
+        return {name.decode("latin-1"): b", ".join(values).decode("latin-1") for name, values in self._values.items()}
 
     @property
     def persistent(self) -> bool:
@@ -251,15 +256,17 @@ def path_and_query(target: bytes) -> tuple[tuple[str, ...], dict[str, tuple[str,
         BadRequest: they are not UTF-8.
     """
     path, _, query = target.decode("ascii").partition("?")
+    segments: Iterable[str] = path.removeprefix("/").split("/")
     try:
-        segments = tuple(unquote(segment, errors="strict") for segment in path.removeprefix("/").split("/"))
-        pairs = parse_qsl(query, errors="strict", keep_blank_values=True)
+        if "%" in path:
+            segments = [unquote(segment, errors="strict") for segment in segments]
+        pairs = parse_qsl(query, errors="strict", keep_blank_values=True) if query else []
     except UnicodeDecodeError:
         raise BadRequest("The request target is not UTF-8.") from None
     parameters: dict[str, tuple[str, ...]] = {}
     for name, value in pairs:
         parameters[name] = (*parameters.get(name, ()), value)
-    return segments, parameters
+    return tuple(segments), parameters
 
 
 def _request_line(line: bytes) -> tuple[bytes, bytes, bytes]:

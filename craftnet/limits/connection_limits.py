@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Hashable
+from typing import TypeVar
 from uuid import UUID
 
 from msgspec import Struct
@@ -56,6 +55,8 @@ class Limits(Struct, frozen=True, kw_only=True):
 SLOT_RETRY_AFTER = 5
 """Seconds after which who found no place may ask again."""
 
+Counted = TypeVar("Counted", str, UUID)
+
 TOO_MANY_CONNECTIONS = "This player has too many WebSocket connections."
 
 
@@ -85,9 +86,9 @@ class ConnectionSlots:
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self._taken = 0
-        self._addresses: Counter[str] = Counter()
-        self._players: Counter[UUID] = Counter()
-        self._sessions: Counter[UUID] = Counter()
+        self._addresses: dict[str, int] = {}
+        self._players: dict[UUID, int] = {}
+        self._sessions: dict[UUID, int] = {}
 
     def __len__(self) -> int:
         return self._taken
@@ -109,8 +110,9 @@ class ConnectionSlots:
         _check(self._taken, limits.connections, "The server has as many WebSocket connections as it takes.", now)
         if address is not None:
             message = "There are too many WebSocket connections from this address."
-            _check(self._addresses[address], limits.per_address, message, now)
-            self._addresses[address] += 1
+            of_address = self._addresses.get(address, 0)
+            _check(of_address, limits.per_address, message, now)
+            self._addresses[address] = of_address + 1
         self._taken += 1
         return ConnectionSlot(address)
 
@@ -121,15 +123,16 @@ class ConnectionSlots:
             TooManyRequests: that player, or that session, has too many. The place is still to be left.
         """
         limits = self.limits
-        if player_id is not None:
-            _check(self._players[player_id], limits.per_player, TOO_MANY_CONNECTIONS, now)
+        of_player = self._players.get(player_id, 0) if player_id is not None else 0
+        _check(of_player, limits.per_player, TOO_MANY_CONNECTIONS, now)
         if session_id is not None:
+            of_session = self._sessions.get(session_id, 0)
             message = "There are too many WebSocket connections to this session."
-            _check(self._sessions[session_id], limits.per_session, message, now)
-            self._sessions[session_id] += 1
+            _check(of_session, limits.per_session, message, now)
+            self._sessions[session_id] = of_session + 1
             slot.session_id = session_id
         if player_id is not None:
-            self._players[player_id] += 1
+            self._players[player_id] = of_player + 1
             slot.player_id = player_id
 
     def release(self, slot: ConnectionSlot) -> None:
@@ -150,10 +153,10 @@ def _check(number: int, limit: int, message: str, now: float) -> None:
         raise slots_exhausted(message, limit, now)
 
 
-def _decrement(counter: Counter[Hashable] | Counter[str] | Counter[UUID], key: Hashable) -> None:
+def _decrement(counts: dict[Counted, int], key: Counted | None) -> None:
     """Counts one less for `key`, and forgets a key whose count is zero."""
     if key is None:
         return
-    counter[key] -= 1  # type: ignore[index]  # the key is of the counter's kind: it was counted there.
-    if not counter[key]:  # type: ignore[index]  # as above.
-        del counter[key]
+    left = counts.pop(key) - 1
+    if left:
+        counts[key] = left

@@ -133,6 +133,8 @@ class HandshakeGuard:
             self._shared.leave(slot.player_id)
 
     def _check_page(self, peer: str, headers: Mapping[str, str]) -> None:
-        # The page's scheme does not count: a proxy that is not trusted may have ended TLS.
-        server = self._forwarding.server(peer, headers.get, secure=False)
-        self._origins.check(headers.get("origin"), server.authority)
+        origin = headers.get("origin")
+        if origin is not None:
+            # The page's scheme does not count: a proxy that is not trusted may have ended TLS.
+            server = self._forwarding.server(peer, headers.get, secure=False)
+            self._origins.check(origin, server.authority)

@@ -17,7 +17,7 @@ from craftnet.feeds.hub import Hub
 from craftnet.feeds.player_feed import PlayerFeeds
 from craftnet.feeds.subscriptions import Subscriptions
 from craftnet.http.connection.sniffer import SnifferFactory
-from craftnet.http.request_head import parse_head
+from craftnet.http.request_head import Head, parse_head
 from craftnet.interfaces import ITokenVerifier
 from craftnet.limits.connection_limits import Limits
 from craftnet.limits.handshake_guard import HandshakeGuard
@@ -120,10 +120,8 @@ class FeedServer:
         self.factory = FeedFactory(self.connections)
         self.wires: list[FeedWire] = []
 
-    def wire(
-        self, target: str, bearer: str | None = "player", subprotocol: str | None = JSON, **fields: str
-    ) -> FeedWire:
-        """A handshake; names of further header fields are written with underscores."""
+    def head(self, target: str, bearer: str | None = "player", subprotocol: str | None = JSON, **fields: str) -> Head:
+        """The head of a handshake; names of further header fields are written with underscores."""
         offered = [each for each in (subprotocol, bearer and f"bearer.{bearer}") if each]
         more: Mapping[str, str] = {name.replace("_", "-"): value for name, value in fields.items()}
         lines = [
@@ -133,9 +131,15 @@ class FeedServer:
             *([f"Sec-WebSocket-Protocol: {', '.join(offered)}"] if offered else ()),
             *(f"{name}: {value}" for name, value in more.items()),
         ]
+        return parse_head("\r\n".join(lines).encode("latin-1"))
+
+    def wire(
+        self, target: str, bearer: str | None = "player", subprotocol: str | None = JSON, **fields: str
+    ) -> FeedWire:
+        """A handshake, as `head` writes it."""
         wire = FeedWire(self.factory)
         self.wires.append(wire)
-        wire.protocol.handshake(parse_head("\r\n".join(lines).encode("latin-1")))
+        wire.protocol.handshake(self.head(target, bearer, subprotocol, **fields))
         return wire
 
     def opened(self, target: str, bearer: str = "player", subprotocol: str = JSON) -> FeedWire:

@@ -127,8 +127,9 @@ class ServerProtocol(WebSocketServerProtocol):
 
     # The opening handshake
 
-    def accept(self, key: str, subprotocol: str | None) -> None:
-        """Answers a handshake with 101 (RFC 6455 section 4.2.2); frames may be sent from now on.
+    @staticmethod
+    def acceptance(key: str, subprotocol: str | None) -> bytes:
+        """The answer 101 to a handshake (RFC 6455 section 4.2.2). Once it is sent, the connection is open.
 
         Arguments:
             key: the request's Sec-WebSocket-Key.
@@ -136,11 +137,10 @@ class ServerProtocol(WebSocketServerProtocol):
         """
         selected = b"" if subprotocol is None else b"Sec-WebSocket-Protocol: %b\r\n" % subprotocol.encode()
         proof = b64encode(sha1(key.encode("ascii") + ACCEPT_GUID, usedforsecurity=False).digest())
-        self.sendData(
+        return (
             b"HTTP/1.1 101 Switching Protocols\r\nServer: craftnet\r\nUpgrade: WebSocket\r\nConnection: Upgrade\r\n"
             b"%bSec-WebSocket-Accept: %b\r\n\r\n" % (selected, proof)
         )
-        self.state = self.STATE_OPEN
 
 
 for _name, _value in ATTRIBUTES.items():

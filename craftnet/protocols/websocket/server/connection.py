@@ -81,6 +81,7 @@ class FeedProtocol(FeedSubscriber, ServerProtocol):  # type: ignore[misc]  # Aut
 
     # Attributes that few connections have, and few for long.
     _admitting: Deferred[str | None] | None = None
+    _answer_octets = b""
     _waiting: Conflation | None = None
     _paused = False
     _received = True
@@ -136,9 +137,10 @@ class FeedProtocol(FeedSubscriber, ServerProtocol):  # type: ignore[misc]  # Aut
 
     def _open(self, subprotocol: str | None, opening: GuardedHandshake) -> None:
         self._admitting = None
-        self.accept(opening.request.key, subprotocol)
+        self._answer_octets = self.acceptance(opening.request.key, subprotocol)
         opening.answered(101)
         self.onOpen()
+        self._send_answer()
         if self.data:
             self.consumeData()
 
@@ -154,10 +156,18 @@ class FeedProtocol(FeedSubscriber, ServerProtocol):  # type: ignore[misc]  # Aut
         if subprotocol is None:
             self._refuse(refusal)
             return
-        self.accept(opening.request.key, subprotocol)
+        self._answer_octets = self.acceptance(opening.request.key, subprotocol)
         self._turn_away(refusal)
         if self.data:
             self.consumeData()
+
+    def _send_answer(self) -> None:
+        """Sends the 101, with the updates that the feed delivered at once, and opens the connection."""
+        octets = self._answer_octets
+        if octets:
+            del self._answer_octets  # an open connection keeps little.
+            self.state = self.STATE_OPEN
+            transmit(self.transport, octets)
 
     def _refuse(self, refusal: Refusal) -> None:
         """Answers in the contract's error form."""
@@ -185,9 +195,12 @@ class FeedProtocol(FeedSubscriber, ServerProtocol):  # type: ignore[misc]  # Aut
 
     def write_update(self, octets: bytes) -> bool:
         """As in `FeedSubscriber`. Nothing may follow a close frame (RFC 6455 section 5.5.1)."""
-        if self.state != self.STATE_OPEN:
+        if self.state == self.STATE_OPEN:
+            transmit(self.transport, octets)
+        elif self._answer_octets:
+            self._answer_octets += octets  # one write takes much less time than two.
+        else:
             return False
-        transmit(self.transport, octets)
         return True
 
     @property
@@ -322,6 +335,7 @@ class FeedProtocol(FeedSubscriber, ServerProtocol):  # type: ignore[misc]  # Aut
 
     def sendCloseFrame(self, code: int | None = None, reasonUtf8: bytes | None = None, isReply: bool = False) -> None:
         """Sends one close frame. If it fails the connection, reading stops and TCP ends (RFC 6455 section 7.1.7)."""
+        self._send_answer()
         was_open = self.state == self.STATE_OPEN
         super().sendCloseFrame(code, reasonUtf8, isReply)
         if was_open and self.failedByMe:

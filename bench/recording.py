@@ -3,7 +3,8 @@
 First in this process, which applies events to the memory back end, in turns of 100 with the reactor between them:
 without a recording, with one (a real writer, in a process of its own), and with the same rows as JSON lines, which this
 process writes, pseudonyms included, and for which it waits for the disk once a second. The variants take turns. Then a
-server answers posts of one event, without and with a recording. Linux only: /proc has the CPU times of processes.
+server answers posts of one event, without and with a recording. Sizes are those of a simulated workshop's rows. Linux
+only: /proc has the CPU times of processes.
 
     python bench/recording.py --rounds 20 --events 5000 --posts 2000
 """
@@ -18,12 +19,15 @@ import statistics
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
+from random import Random
 from uuid import uuid4
 
 import msgspec
 from ingest import cpu_of, progress, running_server, start
+from msgspec.structs import asdict
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.task import deferLater, react
@@ -37,9 +41,12 @@ from craftnet.observe.metrics.store import MetricStore
 from craftnet.providers.inspection import add_tap
 from craftnet.providers.memory.backend import MemoryBackend, MemorySettings
 from craftnet.providers.sources import Sources
+from craftnet.providers.workshop.simulation.settings import WorkshopSettings
+from craftnet.providers.workshop.simulation.simulation import Simulation
+from craftnet.recording.files import encoded
 from craftnet.recording.keys import PeriodNames
 from craftnet.recording.messages import WriterSettings
-from craftnet.recording.rows import rows_of
+from craftnet.recording.rows import TABLE_OF, Row, rows_of
 from craftnet.recording.service import Recorder, RecordingMetrics
 
 TURN = 100
@@ -130,6 +137,7 @@ async def costs(rounds: int, number: int, base: Path) -> None:
         await variant.apply([start(session) for session in variant.sessions])
         variant.cpu.clear()
         variant.longest.clear()
+    await deferLater(reactor, 6)  # until the writer has started, and has written its first batch.
     writer = writer_of(os.getpid())
     began = cpu_of(writer)
     for _ in range(rounds):
@@ -141,7 +149,6 @@ async def costs(rounds: int, number: int, base: Path) -> None:
     memory = int(Path(f"/proc/{writer}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     await service.stopService()
     alternative.file.close()
-    size = sum(path.stat().st_size for path in (base / "recording").rglob("*.parquet"))
     print(f"{events} progress events for each variant, medians of {rounds} rounds")
     floor = statistics.median(plain.cpu)
     for variant in variants:
@@ -155,10 +162,6 @@ async def costs(rounds: int, number: int, base: Path) -> None:
     print(f"added by JSON lines          {(statistics.median(lines.cpu) - floor) * 1e6:.2f} µs an event")
     print(f"the writer's own CPU         {in_writer * 1e6:.2f} µs an event")
     print(f"the writer's memory          {memory / 1e6:.0f} MB")
-    print(f"Parquet                      {size / (events + SESSIONS):.1f} bytes an event")
-    print(
-        f"JSON lines                   {(base / 'rows.jsonl').stat().st_size / (events + SESSIONS):.1f} bytes an event"
-    )
 
 
 def posts(number: int, *options: str) -> tuple[list[float], float]:
@@ -190,6 +193,25 @@ def posts(number: int, *options: str) -> tuple[list[float], float]:
         return times, (cpu_of(pid) - began) / number
 
 
+def sizes(players: int, minutes: int) -> None:
+    """The size of a simulated workshop's events, in files of a minute, and as JSON lines without nulls."""
+    begin = 1_800_000_000.0
+    simulation = Simulation(WorkshopSettings(players=players), Random(1), begin)
+    names, events, parquet, lines = PeriodNames(bytes(32), _Players()), 0, 0, 0
+    for minute in range(minutes):
+        batch: dict[str, list[Row]] = defaultdict(list)
+        for event in simulation.run_until(begin + 60 * (minute + 1)):
+            events += 1
+            for row in rows_of(event.data, event.when, names):
+                batch[TABLE_OF[type(row)]].append(row)
+                values = {name: value for name, value in asdict(row).items() if value is not None}
+                lines += len(msgspec.json.encode(values)) + 1
+        parquet += sum(len(encoded(table, rows)) for table, rows in batch.items())
+    print(f"{events} events of {players} players in a simulated workshop, in {minutes} batches of a minute")
+    print(f"Parquet                      {parquet / events:.1f} bytes an event")
+    print(f"JSON lines                   {lines / events:.1f} bytes an event")
+
+
 def latencies(number: int, base: Path) -> None:
     """The second part."""
     print(f"{number} posts of one event to a server, twice each")
@@ -214,6 +236,7 @@ def main() -> None:
     parser.add_argument("--posts", type=int, default=2000)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
+        sizes(200, 10)
         latencies(arguments.posts, Path(name))
 
         def run(_: object) -> Deferred[None]:

@@ -260,7 +260,11 @@ class Recorder(Service):
     def _start_writer(self) -> None:
         self._paused = False
         self._heard_at = self._clock.seconds()
-        self._writer = self._spawn(WriterProcess(self))
+        try:
+            self._writer = self._spawn(WriterProcess(self))
+        except OSError as error:
+            self._start_again(error.strerror or str(error))
+            return
         self._writer.registerProducer(self, True)  # type: ignore[attr-defined]  # of all of Twisted's processes.
         self._flush_after(FLUSH_DELAY)
 
@@ -284,15 +288,18 @@ class Recorder(Service):
             self._lose(unwritten, _text(reason))
             self._ended.callback(None)
             return
+        self._start_again(_text(reason))
+        self._lose(unwritten, "they were in its open batch")
+
+    def _start_again(self, reason: str) -> None:
         delay = min(LAST_RETRY, FIRST_RETRY * 2**self._failures)
         self._failures += 1
         self._metrics.restarts.value += 1
         self._log.error(
-            "The writer of the recording ended: {reason}; it starts again in {delay:g} s",
-            reason=_text(reason),
+            "The writer of the recording does not run: {reason}; it starts again in {delay:g} s",
+            reason=reason,
             delay=delay,
         )
-        self._lose(unwritten, "they were in its open batch")
         self._start_call = self._clock.callLater(delay, self._start_writer)
 
     def _lose(self, number: int, reason: str) -> None:

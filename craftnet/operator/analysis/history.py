@@ -120,7 +120,7 @@ class RecordedHistory:
 
     def __init__(self, folder: Path, period: Period) -> None:
         description_of(folder)
-        self._database = duckdb.connect(":memory:", config={"threads": 2})
+        self._database = duckdb.connect(":memory:", config={"threads": 2, "autoinstall_known_extensions": False})
         self._database.execute("SET TimeZone = 'UTC'")
         days = sorted(
             day for path in folder.glob("*/day=*/*.parquet") if path.parts[-3] in TABLES and (day := _day(path))
@@ -149,8 +149,9 @@ class RecordedHistory:
         paths = [str(path) for path in found if (day := _day(path)) and first <= day <= last]
         names = ", ".join(column.name for column in columns(TABLES[table]))
         if paths:
+            files = ", ".join("'{}'".format(path.replace("'", "''")) for path in paths)
             self._database.execute(
-                f"CREATE VIEW {table} AS SELECT {names} FROM read_parquet({paths!r}, hive_partitioning = false)"
+                f"CREATE VIEW {table} AS SELECT {names} FROM read_parquet([{files}], hive_partitioning = false)"
             )
             return
         declared = ", ".join(f"{column.name} {_TYPES[column.type]}" for column in columns(TABLES[table]))

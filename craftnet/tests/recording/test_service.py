@@ -91,6 +91,7 @@ class RecorderTests(SynchronousTestCase):
         self.store = MetricStore()
         self.samples = [PathSample(None, "udp", 0.02, 0.0)]
         self.writers: list[FakeProcess] = []
+        self.spawn_problem: OSError | None = None
         self.logs = self.enterContext(capturedLogs())
         self.recorder = self.built(self.clock)
         self.recorder.startService()
@@ -99,6 +100,8 @@ class RecorderTests(SynchronousTestCase):
         """A recorder that starts fake writers."""
 
         def spawn(protocol: ProcessProtocol) -> FakeProcess:
+            if self.spawn_problem is not None:
+                raise self.spawn_problem
             self.writers.append(FakeProcess(protocol))
             return self.writers[-1]
 
@@ -198,6 +201,16 @@ class RecorderTests(SynchronousTestCase):
         self.writers[-1].end()
         self.clock.advance(1)
         self.assertEqual(len(self.writers), 10)
+
+    def test_writer_that_cannot_start(self) -> None:
+        """Is started later; meanwhile the service goes on."""
+        self.spawn_problem = OSError(11, "Resource temporarily unavailable")
+        self.writers[0].end()
+        self.clock.advance(1)
+        self.assertEqual(self.said("Resource temporarily unavailable; it starts again in 2 s"), 1)
+        self.spawn_problem = None
+        self.clock.advance(2)
+        self.assertEqual((len(self.writers), self.recorder.problem), (2, ""))
 
     def test_writer_that_hangs(self) -> None:
         """Is killed when it does not report."""

@@ -7,23 +7,27 @@ import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 import pyarrow.parquet
 from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.access.development import SECRET_VARIABLE
+from craftnet.clocks import IClock
 from craftnet.errors import ConfigurationError
 from craftnet.observe.audit.keys import SECRET_VARIABLE as AUDIT_VARIABLE
+from craftnet.observe.audit.keys import create_key
 from craftnet.server.build import build
 from craftnet.server.settings import Settings
 from craftnet.tests.support.audit_lines import KEY
+from craftnet.tests.support.authority import insist
 from craftnet.tests.support.eventually import until, wait_for
 from craftnet.tests.support.fakes import SteppedReactor
 from craftnet.tests.support.live import SECRET, LiveTestCase, envelope, started, token
 from craftnet.tests.support.ports import reserved_port
 from craftnet.tests.support.processes import children, running
+from craftnet.tests.support.redis_server import RedisServer
 from craftnet.tests.support.samples import IRON, PLAYER, SESSION
 
 
@@ -90,6 +94,42 @@ class ServiceTests(LiveTestCase):
         found = rows(self.folder, "sessions")
         self.assertEqual(len(found) + lost, 2)
         self.assertGreater(len(found), 0)
+
+
+class NodesTests(LiveTestCase):
+    """Two nodes on one Redis, as on two machines: each with a folder and keys of its own, and a key in common."""
+
+    def setUp(self) -> None:
+        self.redis = RedisServer()
+        self.addCleanup(self.redis.stop)
+        self.redis.start()
+        self.base = Path(self.mktemp()).absolute()
+        self.base.mkdir()
+        create_key(self.base / "key")
+        backend = f"redis:port={self.redis.port}"
+        common = replace(self.settings, backend=backend, udp="off", record_key=str(self.base / "key"))
+        self.settings = replace(common, record=str(self.base / "here"))
+        super().setUp()
+        other = replace(common, record=str(self.base / "there"))
+        self.other = build(other, cast(IClock, self.clock), {SECRET_VARIABLE: SECRET})
+        self.other.privilegedStartService()
+        self.other.startService()
+
+    async def publish_at(self, url: str, events: list[dict[str, Any]]) -> None:
+        """Posts events until a node has them."""
+        await insist(lambda attempts: url, events)
+
+    async def test_each_event_once(self) -> None:
+        """An event that reaches both nodes is recorded by one; a session is one, whose events reach both."""
+        begun = started()
+        ended = envelope("crafting.session.complete", {"session_id": str(SESSION), "result_item_id": str(IRON)})
+        for url, events in ((self.url, [begun]), (self.other.listener.url, [begun, ended]), (self.url, [ended])):
+            await self.publish_at(url, events)
+        await self.stop()
+        await self.other.stopService()
+        here, there = rows(self.base / "here", "sessions"), rows(self.base / "there", "sessions")
+        self.assertEqual([[row["event"] for row in each] for each in (here, there)], [["start"], ["complete"]])
+        self.assertEqual(here[0]["session"], there[0]["session"])
 
 
 class ProcessTests(SynchronousTestCase):

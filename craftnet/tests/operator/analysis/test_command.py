@@ -71,7 +71,7 @@ class CommandCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.base = Path(self.mktemp()).absolute()
         self.base.mkdir()
-        self.folder = self.base / "recording"
+        self.folder = self.base / "designer's recording"
 
     def run_analyse(self, *arguments: str) -> str:
         """What is printed."""
@@ -126,6 +126,7 @@ class OutputTests(CommandCase):
         self.assertEqual(reader.named("script"), [])
         self.assertIn(HOSTILE, reader.text)
         self.assertNotRegex(text, "(?:src|href)=.(?!#)|@import|url\\(")
+        self.assertNotRegex(text, r"None|\d\.\d{4}")  # every value is written for people.
         charts = reader.named("svg")
         self.assertEqual(len(charts), 8)
         described = {each["id"] for tag in ("title", "desc") for each in reader.named(tag) if "id" in each}
@@ -186,7 +187,7 @@ class MistakeTests(CommandCase):
         done = craftnet("analyse", str(self.folder))
         self.assertEqual((done.returncode, done.stdout), (2, ""))
         self.assertRegex(
-            done.stderr, r"^craftnet analyse: \S+ is not a folder: name the folder of a server's --record\n$"
+            done.stderr, r"^craftnet analyse: .+ is not a folder: name the folder of a server's --record\n$"
         )
 
 

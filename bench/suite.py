@@ -54,6 +54,7 @@ SUITE = (
     Benchmark("memory", "--connections 2000 --tls", "--connections 200 --tls"),
     Benchmark("memory", "--udp", "--udp --connections 200"),
     Benchmark("message_sizes", "--players 200 --minutes 5", "--players 100 --minutes 1"),
+    Benchmark("devices", "", "--minutes 10"),
     Benchmark("dictionary", "--minutes 5", "--players 50 --minutes 1"),
     Benchmark("ingest", "", "--bodies 10"),
     Benchmark("ingest", "--bodies 3000 --events 1", "--bodies 100 --events 1"),

@@ -61,18 +61,16 @@ class DevicesMessage(Struct, frozen=True, omit_defaults=True, kw_only=True, tag=
 
 
 class DeviceCursorMessage(Struct, frozen=True, omit_defaults=True, kw_only=True, tag="device_cursor"):
-    """A device has seen or dismissed more; the device that reported it receives this message, too."""
+    """More of a feed was seen or dismissed than by any device before; also sent to the device that reported it."""
 
     player_id: UUID
     """The player."""
     timestamp: Time
     """When the message was made, on the server's wall clock."""
     device: str
-    """Name of the device."""
+    """Name of the device that reported it."""
     cursor: DeviceCursor
-    """How far this device has seen and dismissed the feed."""
-    furthest: DeviceCursor
-    """How far any device has seen and dismissed it."""
+    """How far any device has seen and dismissed the feed."""
 
 
 class DeviceRefused(Struct, frozen=True, omit_defaults=True, kw_only=True, tag="device_refused"):

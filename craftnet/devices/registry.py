@@ -231,19 +231,14 @@ class DeviceRegistry:
         if rules.presence(before) != rules.presence(after):
             yield self._everything(player_id, after)
             return
-        epoch = self._epoch()
-        furthest = rules.furthest(after, epoch)
-        for name, feed in rules.moved(before, after):
-            device = after.get(name)
-            if device is not None and feed in furthest and device.cursors[feed].epoch == epoch:
-                message = DeviceCursorMessage(
-                    player_id=player_id,
-                    timestamp=rfc3339(self._clock.wall()),
-                    device=name,
-                    cursor=_shown(feed, device.cursors[feed]),
-                    furthest=_shown(feed, furthest[feed]),
-                )
-                yield _update(message, (name, feed))
+        for feed, cursor, name in rules.advanced(before, after, self._epoch()):
+            message = DeviceCursorMessage(
+                player_id=player_id,
+                timestamp=rfc3339(self._clock.wall()),
+                device=name,
+                cursor=_shown(feed, cursor),
+            )
+            yield _update(message, ("cursor", feed))
 
     def _everything(self, player_id: UUID, state: PlayerDevices) -> Update:
         epoch = self._epoch()

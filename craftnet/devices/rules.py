@@ -166,13 +166,21 @@ def presence(state: PlayerDevices) -> list[tuple[str, bool]]:
     return [(device.name, device.online) for device in state.devices]
 
 
-def moved(before: PlayerDevices, after: PlayerDevices) -> Iterator[tuple[str, str]]:
-    """The devices and feeds whose cursors differ."""
-    for device in after.devices:
-        known = before.get(device.name)
-        for feed, cursor in device.cursors.items():
-            if known is None or known.cursors.get(feed) != cursor:
-                yield device.name, feed
+def advanced(before: PlayerDevices, after: PlayerDevices, epoch: str) -> Iterator[tuple[str, Cursor, str]]:
+    """The feeds of which more was seen or dismissed than by any device before.
+
+    Yields:
+        The feed, how far any device has seen and dismissed it, and the name of a device that has moved.
+    """
+    known = furthest(before, epoch)
+    for feed, cursor in furthest(after, epoch).items():
+        if cursor == known.get(feed):
+            continue
+        for device in after.devices:
+            earlier = before.get(device.name)
+            if feed in device.cursors and (earlier is None or earlier.cursors.get(feed) != device.cursors[feed]):
+                yield feed, cursor, device.name
+                break
 
 
 def _with(state: PlayerDevices, changed: Device) -> PlayerDevices:

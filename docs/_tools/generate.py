@@ -197,7 +197,7 @@ def device_messages() -> str:
     desk = example(devices.DeviceState, ("cursors",), name="desk", online=False)
     shown = {
         devices.DevicesMessage: example(devices.DevicesMessage, devices=[phone, desk], cursors=[cursor]),
-        devices.DeviceCursorMessage: example(devices.DeviceCursorMessage, cursor=cursor, furthest=cursor),
+        devices.DeviceCursorMessage: example(devices.DeviceCursorMessage, cursor=cursor),
         devices.DeviceRefused: example(devices.DeviceRefused, code=400),
         devices.Seen: example(devices.Seen, ("session_id",)),
         devices.Dismissed: example(devices.Dismissed),

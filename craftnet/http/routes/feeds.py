@@ -89,7 +89,7 @@ TOKEN_OFFER = Message(TokenOffer, "A fresh token for the open feed.")
 
 DEVICE_MESSAGES = (
     Message(DevicesMessage, "All devices of the player."),
-    Message(DeviceCursorMessage, "A device has seen or dismissed more."),
+    Message(DeviceCursorMessage, "More was seen or dismissed than by any device before."),
     Message(DeviceRefused, "A device was not registered, or its report was not taken."),
 )
 DEVICE_REPORTS = (Message(Seen, "What the device has shown."), Message(Dismissed, "What the player has dismissed."))

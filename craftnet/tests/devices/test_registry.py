@@ -116,24 +116,25 @@ class RegistryTests(SynchronousTestCase):
         self.assertEqual(second.presence, [[("phone", True), ("desk", True)]])
 
     def test_a_cursor_is_shared(self) -> None:
+        """What no device has seen before is sent to all; what one has seen already is only kept."""
         phone, desk = self.device("phone"), self.device("desk")
         self.report(phone, Seen(epoch=EPOCH, version=3))
+        self.report(desk, Seen(epoch=EPOCH, version=3))
         self.report(desk, Dismissed(epoch=EPOCH, version=2))
         self.report(desk, Seen(epoch=EPOCH, version=1))  # moves nothing.
         for client in (phone, desk):
             moves = [message for message in client.messages if isinstance(message, DeviceCursorMessage)]
             self.assertEqual(
                 [(move.device, move.cursor.seen, move.cursor.dismissed) for move in moves],
-                [("phone", 3, 0), ("desk", 2, 2)],
+                [("phone", 3, 0), ("desk", 3, 2)],
             )
-            self.assertEqual([(move.furthest.seen, move.furthest.dismissed) for move in moves], [(3, 0), (3, 2)])
-        self.assertEqual(
-            [
-                self.metrics.registry.get_sample_value("craftnet_device_reports_total", {"verdict": verdict})
-                for verdict in ("moved", "unchanged")
-            ],
-            [2, 1],
-        )
+        verdicts = [
+            self.metrics.registry.get_sample_value("craftnet_device_reports_total", {"verdict": verdict})
+            for verdict in ("moved", "unchanged")
+        ]
+        self.assertEqual(verdicts, [3, 1])
+        (message,) = self.device("tablet").messages
+        self.assertEqual([device.cursors[0].seen for device in message.devices[:2]], [3, 3])
 
     def test_a_new_device_learns_the_cursors(self) -> None:
         self.report(self.device("phone"), Dismissed(epoch=EPOCH, version=4, session_id=SESSION))
@@ -203,7 +204,7 @@ class RegistryTests(SynchronousTestCase):
             self.report(phone, Seen(epoch=EPOCH, version=version))
         keys = [update.conflation_key for update in phone.updates]
         self.assertEqual(
-            (keys, {update.conflatable for update in phone.updates}), (["devices", *[("phone", "")] * 2], {True})
+            (keys, {update.conflatable for update in phone.updates}), (["devices", *[("cursor", "")] * 2], {True})
         )
 
     def test_as_json(self) -> None:

@@ -64,11 +64,11 @@ class DevicesTests(LiveTestCase):
         for client in (phone, desk):
             seen, dismissed = await client.receive(), await client.receive()
             self.assertEqual((seen["type"], seen["device"]), ("device_cursor", "phone"))
-            self.assertEqual(seen["furthest"], {"epoch": place["epoch"], "seen": place["version"]})
-            self.assertEqual((dismissed["device"], dismissed["furthest"]["dismissed"]), ("desk", place["version"]))
+            self.assertEqual(seen["cursor"], {"epoch": place["epoch"], "seen": place["version"]})
+            self.assertEqual((dismissed["device"], dismissed["cursor"]["dismissed"]), ("desk", place["version"]))
         late = await self.device("tablet", "player")
         await late.receive()  # the place in the queue.
-        self.assertEqual((await late.receive())["cursors"], [dismissed["furthest"]])
+        self.assertEqual((await late.receive())["cursors"], [dismissed["cursor"]])
 
     async def test_the_end_of_a_session_dismissed_on_another_device(self) -> None:
         await self.publish(started())
@@ -82,7 +82,7 @@ class DevicesTests(LiveTestCase):
         while (moved := await phone.receive())["type"] != "device_cursor":
             pass
         self.assertEqual(
-            moved["furthest"],
+            moved["cursor"],
             {"session_id": str(SESSION), "epoch": end["epoch"], "seen": end["version"], "dismissed": end["version"]},
         )
 
@@ -170,7 +170,7 @@ class DividedDevicesTests(DividedTestCase):
         await self.publish(queued(2, self.player))
         await desk.send(report("seen", await desk.receive()))
         place = await phone.receive()
-        self.assertEqual((await phone.receive())["furthest"]["seen"], place["version"])
+        self.assertEqual((await phone.receive())["cursor"]["seen"], place["version"])
 
 
 class DevicesOnTwoNodesTests(LiveTestCase):
@@ -212,7 +212,7 @@ class DevicesOnTwoNodesTests(LiveTestCase):
         self.assertEqual((await desk.receive())["version"], place["version"])
         await desk.send(report("dismissed", place))
         for client in (phone, desk):
-            self.assertEqual((await client.receive())["furthest"]["dismissed"], place["version"])
+            self.assertEqual((await client.receive())["cursor"]["dismissed"], place["version"])
 
     async def a_device_that_moves_to_the_other_node_was_there_all_the_time(self, phone: Peer, desk: Peer) -> None:
         await desk.close()

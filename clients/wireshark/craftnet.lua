@@ -3,7 +3,7 @@
 
 local DATAGRAM_VERSION = 1
 local KINDS = { [1] = "HELLO", [2] = "CHALLENGE", [3] = "RESPONSE", [4] = "STATE", [5] = "ACK", [6] = "HEARTBEAT", [7] = "RESYNC", [8] = "CLOSE", [9] = "PATH_CHALLENGE", [10] = "PATH_RESPONSE", [11] = "LEAVE", [12] = "MESSAGE" }
-local TAGS = { [1] = "ProgressState", [2] = "ReasonPart", [3] = "MaterialsPart", [4] = "ProblemsPart", [5] = "MaterialsDelta", [6] = "FreshSecret", [7] = "Selector", [8] = "SessionOver", [9] = "FeedPosition" }
+local TAGS = { [1] = "ProgressState", [2] = "ReasonPart", [3] = "MaterialsPart", [4] = "ProblemsPart", [5] = "MaterialsDelta", [6] = "FreshSecret", [7] = "Selector", [8] = "SessionOver", [9] = "FeedPosition", [10] = "SessionName" }
 
 local layouts = {}
 layouts.Header = { filter = "header", size = 32, fields = {
@@ -139,6 +139,9 @@ layouts.SessionOver = { filter = "session_over", size = 2, fields = {
 layouts.FeedPosition = { filter = "feed_position", size = 10, fields = {
   { name = "version", offset = 1, size = 8, kind = "uint64", width = 64 },
   { name = "length", offset = 9, size = 1, kind = "uint8", width = 8 },
+} }
+layouts.SessionName = { filter = "session_name", size = 17, fields = {
+  { name = "session_id", offset = 1, size = 16, kind = "guid" },
 } }
 
 local bit_layouts = {}

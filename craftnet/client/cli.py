@@ -118,6 +118,7 @@ class WatchSetup:
             token,
             region=options.region,
             exchanges_keys=options.udp_key_exchange is not None,
+            joined=None if options.sessions else lambda session_id: None,  # a later watch finds it.
         )
         self._requests = Requests(reactor)
 
@@ -138,6 +139,10 @@ class WatchSetup:
         feed, listing = self._address.player(player_id), self._address.sessions(player_id)
         found = await sessions_under_way(self._requests, feed, listing, token)
         return self._token.after(found) if isinstance(found, Ending) else found
+
+    def close(self) -> None:
+        """Closes what is still open."""
+        self._connections.close()
 
     def next_session(self) -> PlayerStream:
         """What waits for the player's next session."""
@@ -169,7 +174,14 @@ def begin_watch(
             options.patience,
             means.next_session().wait,
         )
-        return Deferred.fromCoroutine(following).addCallback(lambda outcome: viewer.exit_code({"": outcome}))
+
+        async def followed() -> int:
+            try:
+                return viewer.exit_code({"": await following})
+            finally:
+                means.close()
+
+        return Deferred.fromCoroutine(followed())
     named = labels(options.sessions)
     watching = all_of([viewer.watch(session_id, label) for session_id, label in named.items()])
     return watching.addCallback(lambda outcomes: viewer.exit_code(dict(zip(named.values(), outcomes, strict=True))))

@@ -78,6 +78,8 @@ class UdpConnectRequest(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """ML-KEM-768 encapsulation key, base64url: asks for a secret that follows from this exchange as well."""
     preferred_region: Annotated[str, Meta(max_length=64)] | None = None
     """Region of the UDP endpoint, such as `us-east`. Where no node of it is known, the node that answers takes over."""
+    all_sessions: bool = False
+    """Whether the connection shall carry all sessions of the player, as they start and end."""
 
 
 USUAL_TOLERANCE = 0.5
@@ -107,6 +109,8 @@ class UdpConnectResponse(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """ML-KEM-768 ciphertext, base64url, where the request has an `encapsulation_key` and the server takes part."""
     region: str | None = None
     """Region of the node behind `server_endpoint`, where it has one."""
+    all_sessions: bool = False
+    """Whether the server adds the player's other sessions to the connection by itself."""
 
 
 class RevocationRequest(Struct, frozen=True, omit_defaults=True, kw_only=True):

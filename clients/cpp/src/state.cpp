@@ -128,6 +128,8 @@ class Consistency {
         return once(kOver);
       case wire::FeedPosition::kTag:
         return once(kPosition);
+      case wire::SessionName::kTag:
+        return once(kName);
       default:  // a secret, which belongs to no session.
         secrets_ = static_cast<std::uint8_t>(secrets_ + (secrets_ < 2 ? 1 : 0));
         return secrets_ == 1;
@@ -135,7 +137,7 @@ class Consistency {
   }
 
  private:
-  enum Topic : std::uint8_t { kProgress = 1, kFailure = 2, kTable = 4, kDelta = 8, kOver = 16, kPosition = 32 };
+  enum Topic : std::uint8_t { kProgress = 1, kFailure = 2, kTable = 4, kDelta = 8, kOver = 16, kPosition = 32, kName = 64 };
 
   [[nodiscard]] bool once(Topic topic) noexcept {
     const bool first = (seen_[session_] & topic) == 0;
@@ -180,6 +182,8 @@ Outcome StateReader::next(StateRecord& record) noexcept {
       return head(rest_, record.over);
     case wire::FeedPosition::kTag:
       return read_position(rest_, record);
+    case wire::SessionName::kTag:
+      return head(rest_, record.name);
     default:
       return Outcome::kType;
   }

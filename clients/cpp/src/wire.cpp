@@ -548,6 +548,20 @@ void encode(const FeedPosition& record, std::uint8_t* octets) noexcept {
   store_u8(octets + 9, record.length);
 }
 
+Outcome decode(Bytes octets, SessionName& record) noexcept {
+  if (octets.size < SessionName::kSize) return Outcome::kTruncated;
+  const std::uint8_t* at = octets.data;
+  const std::uint32_t slot0 = load_u8(at + 0);
+  if (slot0 != 10U) return Outcome::kReserved;
+  std::memcpy(record.session_id.data(), at + 1, 16);
+  return Outcome::kAccepted;
+}
+
+void encode(const SessionName& record, std::uint8_t* octets) noexcept {
+  store_u8(octets + 0, static_cast<std::uint8_t>(10U));
+  std::memcpy(octets + 1, record.session_id.data(), 16);
+}
+
 Outcome decode(BitReader& bits, RowProblem& record) noexcept {
   record = RowProblem{};
   const std::uint32_t problem = bits.take(2);

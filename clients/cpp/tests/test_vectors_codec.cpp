@@ -94,6 +94,8 @@ bool same_record(const StateRecord& found, const Json& wanted) {
       return name == "Selector" && wanted["session"].number == found.selector.session;
     case 8:
       return name == "SessionOver" && wanted["reason"].number == static_cast<int>(found.over.reason);
+    case 10:
+      return name == "SessionName" && wanted["session_id"].text == to_text(found.name.session_id).data();
     default:
       return name == "Position" && same_version(found.position.version, wanted) &&
              wanted["epoch"].text == std::string(reinterpret_cast<const char*>(found.rest.data), found.rest.size);

@@ -1015,6 +1015,32 @@ export function encodeFeedPosition(value: FeedPosition): Uint8Array {
   return octets;
 }
 
+/** Octets of SessionName, without what may follow it. */
+export const SESSION_NAME_SIZE = 17;
+export const SESSION_NAME_TAG = 10;
+
+export interface SessionName {
+  sessionId: string;
+}
+
+/** Throws Refused. */
+export function decodeSessionName(octets: Uint8Array, start = 0): SessionName {
+  const view = viewOf(octets, start, SESSION_NAME_SIZE);
+  const slot0 = view.getUint8(0);
+  refuseUnless(slot0 === 10, "reserved");
+  const sessionId = formatUuid(octets.slice(start + 1, start + 17));
+  return { sessionId };
+}
+
+/** Throws RangeError. */
+export function encodeSessionName(value: SessionName): Uint8Array {
+  const octets = new Uint8Array(SESSION_NAME_SIZE);
+  const view = new DataView(octets.buffer);
+  view.setUint8(0, 10);
+  place(octets, parseUuid(value.sessionId, "sessionId"), 1, 16, "sessionId");
+  return octets;
+}
+
 export interface RowProblem {
   problem: (typeof PROBLEMS)[number];
   requiredQuantity: number | null;

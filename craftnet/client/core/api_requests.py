@@ -82,6 +82,7 @@ async def connect(
     session_token: str | None = None,
     preferred_region: str | None = None,
     encapsulation_key: str | None = None,
+    all_sessions: bool = False,
 ) -> UdpConnectResponse | Ending:
     """Requests a UDP session.
 
@@ -89,6 +90,7 @@ async def connect(
         token: the bearer token.
         session_token: the token of an open connection to which the session should be added.
         preferred_region: where the UDP endpoint should be.
+        all_sessions: whether the server shall add the player's other sessions by itself.
         encapsulation_key: of a `craftnet.protocols.udp.core.key_exchange.KeyExchange`.
 
     Returns:
@@ -102,6 +104,7 @@ async def connect(
         session_token=session_token,
         preferred_region=preferred_region,
         encapsulation_key=encapsulation_key,
+        all_sessions=all_sessions,
     )
     answer = await requests.ask("POST", url, token, to_json(wanted))
     if isinstance(answer, Ending):

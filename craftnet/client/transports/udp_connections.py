@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, cast
 from uuid import UUID
 
@@ -55,6 +56,8 @@ class UdpConnections:
         answer_timeout: seconds within which the server must answer with datagrams.
         region: where the server's UDP endpoint should be; None: anywhere.
         exchanges_keys: whether to use only connections whose secrets follow from an exchange of keys as well.
+        joined: called with each session of the player that the server has added to a connection by itself, which
+            `subscribe` then finds without a request; None: the server is not asked to.
     """
 
     def __init__(
@@ -66,7 +69,9 @@ class UdpConnections:
         answer_timeout: float = ANSWER_TIMEOUT,
         region: str | None = None,
         exchanges_keys: bool = False,
+        joined: Callable[[UUID], None] | None = None,
     ) -> None:
+        self.joined = joined
         self.credentials = credentials(token)
         self.reactor = cast("_Reactor", reactor)
         self._address = address
@@ -96,6 +101,10 @@ class UdpConnections:
             token = await self._token()
         except Exception as error:  # the caller's token source may raise anything.
             return endings.without_token(error)
+        for socket in self._sockets:
+            index = socket.unwatched(session_id)
+            if index is not None:
+                return UdpSubscription(socket, index, token)
         if self._with_room(session_id) is not None:
             return await self._ask(session_id, token)
         await self._opening.acquire()  # the first caller opens a connection; the others join it.
@@ -103,6 +112,11 @@ class UdpConnections:
             return await self._ask(session_id, token)
         finally:
             self._opening.release()
+
+    def close(self) -> None:
+        """Closes the connections that stay open for further sessions."""
+        for socket in tuple(self._sockets):
+            socket.close()
 
     async def renew(self, socket: UdpSocket, session_id: UUID, shown: str) -> tuple[str, float | None]:
         """Extends a session to the expiry of a fresh bearer token.
@@ -150,7 +164,8 @@ class UdpConnections:
     ) -> UdpConnectResponse | Ending:
         """The server's answer to …/connect, for the connection with the session token `named` if there is one."""
         url, key = self._address.connect(session_id), None if exchange is None else exchange.encapsulation_key
-        return await connect(self._requests, url, self.player_id, token, named, self._region, key)
+        follows = self.joined is not None
+        return await connect(self._requests, url, self.player_id, token, named, self._region, key, follows)
 
     async def _ask(self, session_id: UUID, token: str) -> UdpSubscription | Ending:
         socket = self._with_room(session_id)
@@ -203,6 +218,7 @@ class UdpConnections:
             self._answer_timeout,
             self._closed,
             exchanged=exchange is not None,
+            follow=self.joined if answer.all_sessions else None,
         )
         socket.expect(session_id)
         # The protocol itself refuses datagrams that are too long.

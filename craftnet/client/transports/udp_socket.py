@@ -19,7 +19,7 @@ from craftnet.client.transports.address_resolution import Server, local_address
 from craftnet.client.transports.translation import Translation
 from craftnet.crafting.progress import Progress
 from craftnet.protocols.udp.client.connection import ClientConnection, Closed, Connected, Event, Output
-from craftnet.protocols.udp.client.received_state import MaterialsChanged, ProgressChanged, SessionEnded
+from craftnet.protocols.udp.client.received_state import MaterialsChanged, ProgressChanged, SessionAdded, SessionEnded
 from craftnet.protocols.udp.core.key_exchange import naming
 
 ROUTE_INTERVAL = 1.0
@@ -36,6 +36,11 @@ class _Watched:
         self.progress: Progress | None = None
         self.line: ConnectionQuality | None = None
 
+    @property
+    def done(self) -> bool:
+        """Whether the craft is done or has failed."""
+        return self.progress is not None and self.progress.status.terminal
+
 
 class UdpSocket(DatagramProtocol):
     """The socket of one connection and the timer of its state machine.
@@ -47,6 +52,11 @@ class UdpSocket(DatagramProtocol):
         closed: called once, when the connection has ended.
         local: the local address from which datagrams to a server leave, as far as the system knows it.
         exchanged: whether the secret follows from an exchange of keys.
+        follow: called with each session that the server has added by itself; the connection then stays open until the
+            server ends it. None where the server adds none.
+
+    Attributes:
+        joined: the index of each of those sessions.
     """
 
     def __init__(
@@ -59,7 +69,10 @@ class UdpSocket(DatagramProtocol):
         closed: Callable[[UdpSocket], None],
         local: Callable[[Server], str | None] = local_address,
         exchanged: bool = False,
+        follow: Callable[[UUID], None] | None = None,
     ) -> None:
+        self._follow = follow
+        self.joined: dict[UUID, int] = {}
         self._reactor = reactor
         self._servers = servers
         self._connection = connection
@@ -87,12 +100,16 @@ class UdpSocket(DatagramProtocol):
     @property
     def sessions(self) -> set[UUID]:
         """The sessions that are watched, requested, or not yet left at the server."""
-        return self._expected.union(self._watched, self._leaving)
+        return self._expected.union(self._watched, self._leaving, self.joined)
 
     @property
     def over(self) -> bool:
         """Whether nothing can follow."""
         return self._connection.over is not None
+
+    def unwatched(self, session_id: UUID) -> int | None:
+        """The index of a session that the server has added and that nothing watches; None where there is none."""
+        return None if self.over or session_id in self._watched else self.joined.get(session_id)
 
     def expect(self, session_id: UUID) -> None:
         """Announces that the session was requested: `watch` or `dismiss` follows."""
@@ -112,15 +129,20 @@ class UdpSocket(DatagramProtocol):
         self._perform(output)
 
     def leave(self, session_id: UUID) -> None:
-        """Stops delivering a session. Without listeners the connection closes."""
+        """Stops delivering a session. Without listeners the connection closes, unless more sessions may join."""
         watched = self._watched.pop(session_id, None)
-        if watched is None:
-            return
-        if self._watched:
+        if watched is None or (self._follow is not None and watched.done):
+            return  # the server ends what is done when another session has joined.
+        if self._watched or self.joined.keys() - {session_id}:
+            self.joined.pop(session_id, None)
             self._leaving.add(session_id)
             self._perform(self._connection.leave(watched.index, self._reactor.seconds()))
         else:
             self._perform(self._connection.close())
+
+    def close(self) -> None:
+        """Closes the connection."""
+        self._perform(self._connection.close())
 
     def startProtocol(self) -> None:
         """Sends the first HELLO: the socket is open."""
@@ -189,10 +211,15 @@ class UdpSocket(DatagramProtocol):
                     one.listener.updated(one.translation.materials(event, offset or 0.0, now))
             case SessionEnded(session_id, reason):
                 self._leaving.discard(session_id)
+                self.joined.pop(session_id, None)
                 if (one := self._watched.pop(session_id, None)) is not None:
                     one.listener.ended(endings.udp_closed(reason))
-                if not self._watched:
+                if not self._watched and self._follow is None:
                     self._perform(self._connection.close())
+            case SessionAdded(session_id, index):
+                self.joined[session_id] = index
+                if self._follow is not None:
+                    self._follow(session_id)
             case Closed(reason):
                 self._end(endings.udp_closed(reason))
                 self._closed(self)

@@ -168,7 +168,7 @@ Fragment = Struct(  # the body of a MESSAGE; as many bytes of packed content as 
     "most" / Int16ub,  # the size of the content, unpacked, minus 1.
 )
 
-# The content of a STATE is any number of these nine, one after the other.
+# The content of a STATE is any number of these ten, one after the other.
 
 ProgressState = Struct(
     "tag" / Const(1, Int8ub),
@@ -277,4 +277,9 @@ FeedPosition = Struct(  # `length` bytes of the epoch follow.
     "tag" / Const(9, Int8ub),
     "version" / Int64ub,
     "length" / Int8ub,
+)
+
+SessionName = Struct(  # only for clients that asked for all sessions of the player.
+    "tag" / Const(10, Int8ub),
+    "session_id" / Bytes(16),
 )

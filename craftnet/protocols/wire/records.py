@@ -327,6 +327,12 @@ class SessionOver(Struct, frozen=True, gc=False):
     reason: CloseReason
 
 
+class SessionName(Struct, frozen=True, gc=False):
+    """The session is this one; the server has added it to the connection by itself."""
+
+    session_id: UUID
+
+
 StateRecord = (
     ProgressState
     | ReasonPart
@@ -337,4 +343,5 @@ StateRecord = (
     | Selector
     | SessionOver
     | Position
+    | SessionName
 )

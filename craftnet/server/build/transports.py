@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 from msgspec import Struct
@@ -17,6 +18,7 @@ from craftnet.errors import ConfigurationError
 from craftnet.feeds.hub import Hub
 from craftnet.feeds.relay_feed import RelayFeeds
 from craftnet.feeds.subscriptions import Subscriptions
+from craftnet.interfaces import IPlayerSessions
 from craftnet.limits.client_address import Forwarding, public_url
 from craftnet.limits.handshake_guard import HandshakeGuard
 from craftnet.limits.origins import Origins
@@ -144,6 +146,7 @@ def build_udp_service(base: Base, addresses: Addresses, hub: Hub, key_log: KeyLo
     settings = base.settings
     if addresses.udp is None:
         return None
+    sessions: Any = base.state.sources.sessions
     return UdpService(
         addresses.udp,
         addresses.public_udp,
@@ -161,6 +164,7 @@ def build_udp_service(base: Base, addresses: Addresses, hub: Hub, key_log: KeyLo
         exchanges_keys=exchanges_keys(settings.udp_key_exchange),
         key_log=key_log,
         audit=base.security,
+        sessions=sessions if settings.devices and IPlayerSessions.providedBy(sessions) else None,
     )
 
 

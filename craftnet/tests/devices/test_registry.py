@@ -104,7 +104,7 @@ class RegistryTests(SynchronousTestCase):
             self.pass_seconds(GRACE - 1)
             desk = self.device("desk")
             self.pass_seconds(GRACE + 1)
-        self.assertEqual(phone.messages, [])
+        self.assertEqual((phone.messages, self.measured("craftnet_devices")), ([], 2))
         self.assertEqual(desk.presence, [[("phone", True), ("desk", True)]])
 
     def test_two_connections_are_one_device(self) -> None:

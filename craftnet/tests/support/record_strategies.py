@@ -25,6 +25,7 @@ from craftnet.protocols.wire.records import (
     ReasonPart,
     RowChange,
     Selector,
+    SessionName,
     SessionOver,
     StateRecord,
 )
@@ -122,6 +123,7 @@ state_records: st.SearchStrategy[StateRecord] = st.one_of(
     deltas(),
     st.builds(FreshSecret, st.binary(min_size=32, max_size=32)),
     st.builds(Selector, st.integers(0, 255)),
+    st.builds(SessionName, st.uuids()),
     st.builds(
         Position, st.from_regex(r"[0-9A-Za-z_-]{1,64}", fullmatch=True), st.integers(0, 2**53 - 1), st.just(True)
     ),

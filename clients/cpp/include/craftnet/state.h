@@ -17,6 +17,7 @@ struct StateRecord {
   wire::FreshSecret secret;
   wire::Selector selector;
   wire::SessionOver over;
+  wire::SessionName name;
   wire::FeedPosition position;
   Bytes rest;  ///< text, rows, bits, or an epoch.
 };

@@ -315,6 +315,14 @@ struct FeedPosition {
 [[nodiscard]] CRAFTNETCORE_API Outcome decode(Bytes octets, FeedPosition& record) noexcept;
 CRAFTNETCORE_API void encode(const FeedPosition& record, std::uint8_t* octets) noexcept;
 
+struct SessionName {
+  static constexpr std::size_t kSize = 17;
+  static constexpr std::uint8_t kTag = 10;
+  Uuid session_id{};
+};
+[[nodiscard]] CRAFTNETCORE_API Outcome decode(Bytes octets, SessionName& record) noexcept;
+CRAFTNETCORE_API void encode(const SessionName& record, std::uint8_t* octets) noexcept;
+
 struct RowProblem {
   Problem problem = Problem::kInsufficientQuantity;
   std::uint32_t required_quantity = 0;  ///< 1 to 4294967295, kUnknown: unknown

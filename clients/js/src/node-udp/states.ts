@@ -13,6 +13,7 @@ import {
   decodeReasonPart,
   decodeRowChange,
   decodeSelector,
+  decodeSessionName,
   decodeSessionOver,
   FEED_POSITION_SIZE,
   FRESH_SECRET_SIZE,
@@ -26,6 +27,7 @@ import {
   refuseUnless,
   Refused,
   SELECTOR_SIZE,
+  SESSION_NAME_SIZE,
   SESSION_OVER_SIZE,
   type MaterialRow,
   type ProblemRow,
@@ -77,6 +79,7 @@ export type SessionRecord =
   | ProblemsPart
   | MaterialsDelta
   | { readonly record: "SessionOver"; readonly reason: number }
+  | { readonly record: "SessionName"; readonly sessionId: string }
   | { readonly record: "Position"; readonly epoch: string; readonly version: number };
 
 export type StateRecord =
@@ -165,6 +168,7 @@ const PARSERS: Readonly<Record<number, (body: Uint8Array, at: number) => Parsed>
   7: (body, at) => [{ record: "Selector", ...decodeSelector(body, at) }, at + SELECTOR_SIZE],
   8: (body, at) => [{ record: "SessionOver", ...decodeSessionOver(body, at) }, at + SESSION_OVER_SIZE],
   9: position,
+  10: (body, at) => [{ record: "SessionName", ...decodeSessionName(body, at) }, at + SESSION_NAME_SIZE],
 };
 
 /** The records of a STATE's body. Throws Refused when anything in it is wrong. */
@@ -183,7 +187,14 @@ export function parseRecords(body: Uint8Array): StateRecord[] {
 }
 
 /** What there is one of in a STATE, of each session; of a secret, in all. */
-const ONE: ReadonlySet<string> = new Set(["ProgressState", "MaterialsDelta", "FreshSecret", "SessionOver", "Position"]);
+const ONE: ReadonlySet<string> = new Set([
+  "ProgressState",
+  "MaterialsDelta",
+  "FreshSecret",
+  "SessionOver",
+  "Position",
+  "SessionName",
+]);
 
 /** What the version of a record is that of: all the records of it in a STATE have the same. */
 const SUBJECTS: Readonly<Record<string, string>> = {

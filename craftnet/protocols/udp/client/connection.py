@@ -19,7 +19,7 @@ from msgspec import Struct
 from craftnet.errors import BadDatagram
 from craftnet.protocols.udp.client.handshake import ClientHandshake
 from craftnet.protocols.udp.client.pending_leaves import PendingLeaves
-from craftnet.protocols.udp.client.received_state import ReceivedState, SessionNews
+from craftnet.protocols.udp.client.received_state import ReceivedState, SessionAdded, SessionNews
 from craftnet.protocols.udp.core.heartbeat import Heartbeats
 from craftnet.protocols.udp.core.keys import SessionToken
 from craftnet.protocols.udp.core.negotiation import PLAIN, Agreement
@@ -287,6 +287,9 @@ class ClientConnection:
                 self._secret_from = sequence
                 self.token = SessionToken(self.token.connection_id, record.secret)
         news, faults = self.copies.apply(records, sequence)
+        for one in news:
+            if isinstance(one, SessionAdded):
+                self.pending_leaves.joined(one.index)
         for fault in faults:
             self.count(fault.outcome)
             output.datagrams.extend(self.resync(now).datagrams)

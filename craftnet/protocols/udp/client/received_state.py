@@ -22,6 +22,7 @@ from craftnet.protocols.wire.records import (
     ProgressState,
     ReasonPart,
     Selector,
+    SessionName,
     SessionOver,
     StateRecord,
 )
@@ -56,7 +57,14 @@ class SessionEnded(Struct, frozen=True):
     reason: CloseReason
 
 
-SessionNews = ProgressChanged | MaterialsChanged | SessionEnded
+class SessionAdded(Struct, frozen=True):
+    """The server has added a session of the player to the connection under this index."""
+
+    session_id: UUID
+    index: int
+
+
+SessionNews = ProgressChanged | MaterialsChanged | SessionEnded | SessionAdded
 
 
 class ReceivedSession:
@@ -107,6 +115,10 @@ class ReceivedSession:
             return None
         return self._at
 
+    def forget_reported(self) -> None:
+        """Makes everything news again."""
+        self._reported = (None, None, None)
+
     def news(self) -> list[SessionNews]:
         """The changes since the last call. Empty while the session has no name."""
         if self.session_id is None:
@@ -142,6 +154,7 @@ class ReceivedState:
         self._copies = {index: ReceivedSession(session_id) for index, session_id in sessions.items()}
         self._unreported: set[int] = set()
         self._nameless: set[int] = set()
+        self._added: set[int] = set()  # named by the server, and by nothing else since.
 
     @property
     def nameless(self) -> list[int]:
@@ -167,10 +180,15 @@ class ReceivedState:
         return self._copies.get(index)
 
     def name(self, index: int, session_id: UUID) -> list[SessionNews]:
-        """Names the session of that index. What was received of it already becomes news."""
+        """Names the session of that index. What was received of it already becomes news; of a session that the server
+        has added, once more.
+        """
         self._nameless.discard(index)
         copy = self._copies.setdefault(index, ReceivedSession(session_id))
         copy.session_id = session_id
+        if index in self._added:
+            self._added.discard(index)
+            copy.forget_reported()
         return copy.news()
 
     def apply(self, records: Sequence[StateRecord], sequence: int) -> tuple[list[SessionNews], list[BadDatagram]]:
@@ -179,7 +197,7 @@ class ReceivedState:
         Returns:
             The news, and the faults: deltas without a baseline.
         """
-        touched, faults = dict[int, ReceivedSession](), list[BadDatagram]()
+        touched, faults, joined = dict[int, ReceivedSession](), list[BadDatagram](), list[SessionNews]()
         index = 0
         for record in records:
             if isinstance(record, Selector):
@@ -192,13 +210,20 @@ class ReceivedState:
                 copy = self._copies[index] = ReceivedSession(None)
                 self._nameless.add(index)
             touched[index] = copy
+            if isinstance(record, SessionName):
+                if copy.session_id is None and copy.over is None:
+                    copy.session_id = record.session_id
+                    self._nameless.discard(index)
+                    self._added.add(index)
+                    joined.append(SessionAdded(record.session_id, index))
+                continue
             try:
                 copy.apply(record, sequence)
             except BadDatagram as error:
                 faults.append(error)
             if isinstance(record, MaterialsPart | ProblemsPart | MaterialsDelta) and copy.over is None:
                 self._unreported.add(index)
-        return [news for copy in touched.values() for news in copy.news()], faults
+        return [*joined, *(news for copy in touched.values() for news in copy.news())], faults
 
     @property
     def reported(self) -> bool:

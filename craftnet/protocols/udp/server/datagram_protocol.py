@@ -21,8 +21,8 @@ from craftnet.contract.admin.sessions import ConnectionRow
 from craftnet.contract.close_codes import CloseCode
 from craftnet.crafting.state import MaterialsChange, MaterialsState, SessionState
 from craftnet.crafting.updates import Update
-from craftnet.errors import BadDatagram, NotFound, Unavailable
-from craftnet.interfaces import IInspectable, ISubscriber
+from craftnet.errors import BadDatagram, NotFound, TooManyRequests, Unavailable
+from craftnet.interfaces import IInspectable, IPlayerSessions, ISubscriber
 from craftnet.observe.metrics.registry import Metrics
 from craftnet.protocols.udp.core.cookie import Address
 from craftnet.protocols.udp.core.keys import SessionToken
@@ -35,6 +35,7 @@ from craftnet.protocols.udp.server.dispatcher import (
     Effect,
     SessionJoined,
 )
+from craftnet.protocols.udp.server.followed_players import FollowedPlayers
 from craftnet.protocols.udp.server.inspection import DatagramTap, Recorder, connection_row, log_ids
 from craftnet.protocols.udp.server.sent_state import SentState
 from craftnet.protocols.udp.server.tickets import SessionPermit, Ticket
@@ -94,19 +95,31 @@ _MESSAGES = frozenset({codec.first_byte(DatagramKind.MESSAGE), codec.first_byte(
 class UdpServer(DatagramProtocol):
     """The socket's protocol.
 
+    Arguments:
+        sessions: knows the sessions of a player; None: no connection gets sessions that its client did not ask for.
+
     Attributes:
         clock: both clocks.
+        followed: the connections that get all sessions of their player; None where there are none.
     """
 
     _log = Logger()
 
-    def __init__(self, endpoint: Dispatcher, feeds: SessionFeeds, metrics: Metrics, clock: IClock) -> None:
+    def __init__(
+        self,
+        endpoint: Dispatcher,
+        feeds: SessionFeeds,
+        metrics: Metrics,
+        clock: IClock,
+        sessions: IPlayerSessions | None = None,
+    ) -> None:
         self._endpoint = endpoint
         self._feeds = feeds
         self._metrics = metrics
         self._counts = metrics.delivery_counts(TRANSPORT)
         self._octets = metrics.datagrams
         self.clock = clock
+        self.followed = None if sessions is None else FollowedPlayers(sessions, self.add, clock)
         self._deadlines = endpoint.deadlines
         self._watchers: dict[SentState, SessionSubscriber] = {}
         # Effects in progress, and those that arose meanwhile: performed in that order.
@@ -197,6 +210,29 @@ class UdpServer(DatagramProtocol):
         self._perform(effects)
         return ticket, permit
 
+    def add(self, peer: ServerConnection, session_id: UUID) -> None:
+        """Adds a session to a connection for which its client did not ask, as long as the connection may last.
+
+        Those that have come to an end leave. With too many sessions, the client must ask for another connection.
+        """
+        ticket = peer.ticket
+        newest = ticket.newest
+        if peer.finished is not None or peer.closing or newest is None or ticket.permit_for(session_id) is not None:
+            return
+        try:
+            now = self.clock.seconds()
+            joined = self._endpoint.join(ticket, session_id, newest.expires, newest.bearer, now)
+        except TooManyRequests as refusal:
+            self._metrics.refused(refusal.label)
+            return
+        if joined is not None:
+            permit, effects = joined
+            peer.sessions.name(permit)
+            self._perform(effects)
+            for session in peer.sessions.ended_crafts():
+                if session.index != permit.index:
+                    self.end(peer, session.index, CloseReason.ENDED)
+
     def enforce(self, covered: Callable[[Principal], bool]) -> int:
         """Closes the connections of principals whose tokens were revoked; returns how many."""
         peers, effects = self._endpoint.revoke(covered, self.clock.seconds())
@@ -265,8 +301,10 @@ class UdpServer(DatagramProtocol):
 
     def _apply_effect(self, effect: ConnectionOpened | SessionJoined | SessionLeft | ConnectionGone) -> None:
         match effect:
-            case ConnectionOpened():
+            case ConnectionOpened(peer):
                 self._metrics.connection_opened(TRANSPORT)
+                if self.followed is not None and peer.ticket.follows:
+                    self.followed.opened(peer)
             case SessionJoined(peer, session):
                 self._joined(peer, session)
             case SessionLeft(_, session):
@@ -274,6 +312,8 @@ class UdpServer(DatagramProtocol):
             case ConnectionGone(peer):
                 reason = "none" if peer.finished is None else peer.finished.name.lower()
                 self._metrics.connection_closed(TRANSPORT, reason)
+                if self.followed is not None:
+                    self.followed.gone(peer)
 
     def _write(self, datagram: bytes, address: Address) -> None:
         try:

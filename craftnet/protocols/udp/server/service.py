@@ -21,7 +21,7 @@ from craftnet.clocks import IClock
 from craftnet.contract.http_bodies import USUAL_TOLERANCE, UdpConnectRequest, UdpConnectResponse
 from craftnet.crafting.progress import Tolerance
 from craftnet.errors import BadRequest, shutting_down
-from craftnet.interfaces import IAuditLog
+from craftnet.interfaces import IAuditLog, IPlayerSessions
 from craftnet.limits.client_address import ServerUrl
 from craftnet.observe.audit.recorder import NoAudit
 from craftnet.observe.metrics.registry import Metrics
@@ -89,6 +89,7 @@ class UdpService(Service):
         exchanges_keys: whether it answers encapsulation keys.
         key_log: where the keys of connections are written; None: nowhere.
         audit: records security events.
+        sessions: knows the sessions of a player, for clients that ask for all of them; None: no client gets all.
     """
 
     name = "udp"
@@ -113,6 +114,7 @@ class UdpService(Service):
         exchanges_keys: bool = False,
         key_log: KeyLog | None = None,
         audit: IAuditLog | None = None,
+        sessions: IPlayerSessions | None = None,
     ) -> None:
         self._listen = listen
         self._public = public
@@ -138,7 +140,7 @@ class UdpService(Service):
             log_keys=key_log,
             counts=metrics.datagrams,
         )
-        self.server = UdpServer(self.endpoint, feeds, metrics, reactor)
+        self.server = UdpServer(self.endpoint, feeds, metrics, reactor, sessions)
         self._listening: DatagramPort | None = None
         self._stopping = False
 
@@ -195,6 +197,7 @@ class UdpService(Service):
         answered = ticket.token
         if exchange is not None:
             ticket.exchange(exchange.secret(answered))
+        ticket.follows = request.all_sessions and self.server.followed is not None
         ticket.client = sys.intern(request.client_version)  # nearly all clients have one of a few versions.
         return self._answer(ticket, answered.text, 0, server, exchange)
 
@@ -226,6 +229,7 @@ class UdpService(Service):
             progress_tolerance=self._tolerance,
             ciphertext=None if exchange is None else exchange.ciphertext,
             region=self._region,
+            all_sessions=ticket.follows,
         )
 
     def names_connection(self, request: UdpConnectRequest, now: float) -> bool:

@@ -18,13 +18,16 @@ from craftnet.protocols.udp.server.send_queue import SendQueue
 from craftnet.protocols.udp.server.sent_state import SentState
 from craftnet.protocols.udp.server.tickets import SessionPermit, Ticket
 from craftnet.protocols.wire import codec
-from craftnet.protocols.wire.records import CloseReason, SessionOver
+from craftnet.protocols.wire.records import CloseReason, SessionName, SessionOver
 
 IMMEDIATE_ENDS = frozenset({CloseReason.REVOKED, CloseReason.LEFT})
 """Ends after which nothing that the client does not know yet is sent."""
 
 _END = "end"
 """The topic of a session's end."""
+
+_NAME = "name"
+"""The topic of the name of a session that the server added by itself."""
 
 
 class ConnectionSessions(Struct, eq=False, gc=False):
@@ -74,8 +77,15 @@ class ConnectionSessions(Struct, eq=False, gc=False):
             room = self._ticket.agreement.datagram - OVERHEAD
             new = SentState(permit, room - codec.SELECTOR_SIZE if permit.index else room)
             self.sent_states = (*self.sent_states, new)
+            if permit.named and permit.over is None:
+                self.name(permit)
         self._note_expiry()
         return new
+
+    def name(self, permit: SessionPermit) -> None:
+        """Schedules the name of a session that the client did not ask for."""
+        permit.named = True
+        self._send_queue.put(permit.index, _NAME, encoded([SessionName(permit.session_id)]))
 
     def send_full_state(self) -> None:
         """Schedules everything, whatever the client holds."""
@@ -100,6 +110,14 @@ class ConnectionSessions(Struct, eq=False, gc=False):
             sent_state.permit.over = reason
         self._note_expiry()
         return ending
+
+    def ended_crafts(self) -> list[SentState]:
+        """The sessions whose crafts are done or have failed, as far as the client was sent that."""
+        return [
+            sent_state
+            for sent_state in self.sent_states
+            if not sent_state.over and sent_state.progress is not None and sent_state.progress.progress.status.terminal
+        ]
 
     def lapsed(self, now: float) -> list[SentState]:
         """Those whose authorisation has expired."""

@@ -77,7 +77,7 @@ class TicketStore:
     def extend(
         self, ticket: Ticket, session_id: UUID, expires: float, now: float, bearer: Principal | None
     ) -> SessionPermit | None:
-        """Adds a session to the ticket, or extends it to this time.
+        """Adds a session to the ticket, or extends it to this time; with it those that the server added by itself.
 
         Returns:
             None when the ticket has no index left.
@@ -87,7 +87,9 @@ class TicketStore:
         """
         permit = ticket.permit_for(session_id)
         if permit is not None:
-            permit.expires, permit.bearer = expires, bearer
+            for each in ticket.permits:
+                if each is permit or each.named:
+                    each.expires, each.bearer = expires, bearer
             return permit
         if ticket.unused == MAX_INDEXES:
             return None

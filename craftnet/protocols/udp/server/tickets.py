@@ -26,6 +26,7 @@ class SessionPermit(Struct, eq=False, gc=False):
         expires: when the bearer token expires, Unix seconds.
         bearer: the bearer of that token, if known.
         over: why the session ended for this ticket, while the client has not learned of it; else None.
+        named: whether the server added it by itself, so that it names it in a record.
     """
 
     index: int
@@ -33,6 +34,7 @@ class SessionPermit(Struct, eq=False, gc=False):
     expires: float
     bearer: Principal | None
     over: CloseReason | None = None
+    named: bool = False
 
 
 TICKET_IDLE_TIMEOUT = 60.0
@@ -97,6 +99,7 @@ class Ticket:
         bearer: the bearer for whom it was first issued, if known.
         client: what the client calls itself.
         connection_id: the id in datagrams.
+        follows: whether the server adds the player's other sessions by itself.
         exchanged: whether its secrets follow from an exchange of keys, so that requests name it by a derived token.
         unused: the lowest index that no session has had.
         unused_until: when it expires without a connection, Unix seconds; infinite while there is one.
@@ -113,6 +116,7 @@ class Ticket:
         "client",
         "connection_id",
         "exchanged",
+        "follows",
         "last_cookie_us",
         "permits",
         "player_id",
@@ -140,7 +144,7 @@ class Ticket:
         self.agreement = agreement
         self.bearer = bearer
         self.client: str | None = None
-        self.exchanged = False
+        self.exchanged = self.follows = False
         self.permits: tuple[SessionPermit, ...] = ()
         self.unused = 0
         self.unused_until = now + TICKET_IDLE_TIMEOUT
@@ -155,6 +159,11 @@ class Ticket:
     def expires(self) -> float:
         """When the last of the bearer tokens expires, Unix seconds."""
         return max((permit.expires for permit in self.permits), default=0.0)
+
+    @property
+    def newest(self) -> SessionPermit | None:
+        """The permit that expires last."""
+        return max(self.permits, key=lambda permit: permit.expires, default=None)
 
     def permit_for(self, session_id: UUID) -> SessionPermit | None:
         """The permit for this session, while it has not ended."""

@@ -48,6 +48,7 @@ from craftnet.protocols.wire.records import (
     ReasonPart,
     RowChange,
     Selector,
+    SessionName,
     SessionOver,
     StateRecord,
 )
@@ -107,6 +108,11 @@ STATES: dict[str, tuple[StateRecord, ...]] = {
         Position("6c0ffee5", Versions(7, 4, 1).encoded, over_udp=True),
         Selector(2),
         Position("_" * 64, 2**53 - 1, over_udp=True),
+    ),
+    "a session that the server added": (
+        Selector(3),
+        SessionName(_SESSION),
+        ProgressState(1, Progress(Status.ACTIVE, 0.0, _WHEN, 60.0)),
     ),
     "progress and materials": (
         ProgressState(11, Progress(Status.INTERRUPTED, 50.0, _WHEN, 30.0)),
@@ -176,7 +182,7 @@ DECODERS: dict[DatagramKind, Callable[[bytes], object]] = {
 }
 
 
-_RECORDS = (ProgressState, ReasonPart, MaterialsPart, ProblemsPart, MaterialsDelta, Selector, SessionOver)
+_RECORDS = (ProgressState, ReasonPart, MaterialsPart, ProblemsPart, MaterialsDelta, Selector, SessionOver, SessionName)
 
 
 def described(value: object) -> object:

@@ -14,7 +14,7 @@ _PROGRESS = "0110003000000007000001a3185c507b" + "aaaaaaaaaaaa4aaa8aaaaaaaaaaaaa
 STATES = {
     # name: (body, outcome)
     "nothing": ("", "truncated"),
-    "an unknown record": ("0a", "type"),
+    "an unknown record": ("0b", "type"),
     "a progress cut short": ("0100000007000001a3185c507b", "truncated"),
     "a reserved bit": ("0100000007000001a3185c507b34148bb5000030d4", "reserved"),
     "100.01 %": ("0100000007000001a3185c507b9c448bb4000030d4", "out_of_range"),
@@ -58,6 +58,8 @@ STATES = {
     "two progresses of one session": ("0100000007000001a3185c507b341428b4000030d4" * 2, "contradictory"),
     "two ends of one session": ("07010801" + "07010801", "contradictory"),
     "two secrets": ("06" + "00" * 32 + "06" + "00" * 32, "contradictory"),
+    "two names of one session": ("0703" + ("0a" + "aa" * 16) * 2, "contradictory"),
+    "a name cut short": ("07030a" + "aa" * 15, "truncated"),
     "two positions of one session": ("09000000000000000101" + "61" + "09000000000000000101" + "61", "contradictory"),
     "tables of two versions": ("0300000003000000000000000300000004" + "00000000000000", "contradictory"),
     "a reason of another version than the progress beside it": (

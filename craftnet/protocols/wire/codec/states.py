@@ -36,6 +36,7 @@ from craftnet.protocols.wire.records import (
     ProgressState,
     ReasonPart,
     Selector,
+    SessionName,
     SessionOver,
     StateRecord,
 )
@@ -82,6 +83,8 @@ _selector = compile_record(layouts.Selector, Selector, FieldPart("session"))
 _position = compile_layout(layouts.FeedPosition, version=COUNT)
 _session_over = compile_record(layouts.SessionOver, SessionOver, FieldPart("reason", REASON))
 
+_session_name = compile_record(layouts.SessionName, SessionName, FieldPart("session_id", IDENTIFIER))
+
 _WHOLE = 100.0
 
 REASON_PART_SIZE = _reason_part.size
@@ -124,6 +127,8 @@ def encode_state_record(record: StateRecord) -> bytes:
             return _selector.encode(record)
         case SessionOver():
             return _session_over.encode(record)
+        case SessionName():
+            return _session_name.encode(record)
         case Position():
             epoch = record.epoch.encode()
             return _position.encode(record.version, len(epoch)) + epoch
@@ -172,6 +177,8 @@ def _check_agreement(records: list[StateRecord]) -> None:
                 _once(versions, session, "end", 0)
             case Position():
                 _once(versions, session, "position", 0)
+            case SessionName():
+                _once(versions, session, "name", 0)
 
 
 def _once(versions: dict[tuple[int, str], int], session: int, topic: str, version: int) -> None:
@@ -241,6 +248,10 @@ def _decode_session_over(body: bytes, offset: int) -> tuple[StateRecord, int]:
     return _session_over.decode(body, offset), offset + _session_over.size
 
 
+def _decode_session_name(body: bytes, offset: int) -> tuple[StateRecord, int]:
+    return _session_name.decode(body, offset), offset + _session_name.size
+
+
 def _decode_position(body: bytes, offset: int) -> tuple[StateRecord, int]:
     version, length = _position.decode(body, offset)
     offset += _position.size
@@ -263,4 +274,5 @@ _decoders: dict[int, Callable[[bytes, int], tuple[StateRecord, int]]] = {
     7: _decode_selector,
     8: _decode_session_over,
     9: _decode_position,
+    10: _decode_session_name,
 }

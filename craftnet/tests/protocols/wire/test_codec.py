@@ -68,6 +68,7 @@ FIXED = {
         "Selector",
         "SessionOver",
         "FeedPosition",
+        "SessionName",
     )
 }
 

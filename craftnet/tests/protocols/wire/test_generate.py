@@ -32,7 +32,7 @@ class DescriptionTests(SynchronousTestCase):
     def test_records_of_a_state(self) -> None:
         """Each is there, under its own tag."""
         tags = [record.tag for record in records() if record.tag is not None]
-        self.assertEqual(tags, list(range(1, 10)))
+        self.assertEqual(tags, list(range(1, 11)))
 
     def test_meaning(self) -> None:
         self.assertEqual(meaning_of(QUALITY, 7), Meaning(absent=0, least=0, largest=100))

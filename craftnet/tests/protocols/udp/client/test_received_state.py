@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from random import Random
 from typing import Any
+from uuid import UUID
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -9,7 +10,13 @@ from craftnet.contract.messages import Status
 from craftnet.contract.position import Position, Versions
 from craftnet.crafting.progress import Progress
 from craftnet.crafting.state import Material, MaterialsState
-from craftnet.protocols.udp.client.received_state import MaterialsChanged, ProgressChanged, ReceivedState, SessionEnded
+from craftnet.protocols.udp.client.received_state import (
+    MaterialsChanged,
+    ProgressChanged,
+    ReceivedState,
+    SessionAdded,
+    SessionEnded,
+)
 from craftnet.protocols.wire.records import (
     CloseReason,
     FreshSecret,
@@ -18,10 +25,13 @@ from craftnet.protocols.wire.records import (
     ProgressState,
     RowChange,
     Selector,
+    SessionName,
     SessionOver,
     StateRecord,
 )
 from craftnet.tests.support.samples import IRON, NOW, OTHER_SESSION, SESSION
+
+THIRD_SESSION = UUID(int=3)
 
 
 def progress(percent: float, version: int = 1) -> ProgressState:
@@ -57,6 +67,21 @@ class CopiesTests(SynchronousTestCase):
                 MaterialsChanged(MaterialsState(OTHER_SESSION, 1, (Material(IRON, 7),))),
             ],
         )
+
+    def test_a_session_that_the_server_names(self) -> None:
+        """Its records may arrive before its name; then all of them are news, and again for one who watches it later."""
+        self.assertEqual(self._apply(Selector(5), progress(1.0)), [])
+        self.assertEqual(self.copies.nameless, [5])
+        changed = ProgressChanged(THIRD_SESSION, 1, progress(1.0).progress)
+        news = self._apply(Selector(5), SessionName(THIRD_SESSION))
+        self.assertEqual(news, [SessionAdded(THIRD_SESSION, 5), changed])
+        self.assertEqual(self.copies.nameless, [])
+        self.assertEqual(self._apply(Selector(5), SessionName(THIRD_SESSION)), [])  # repeated.
+        self.assertEqual(self.copies.name(5, THIRD_SESSION), [changed])
+
+    def test_a_name_of_a_session_that_is_known(self) -> None:
+        self.assertEqual(self._apply(Selector(3), SessionName(THIRD_SESSION)), [])
+        self.assertEqual(self.copies.sessions[3], OTHER_SESSION)
 
     def test_a_position_waits_for_its_table(self) -> None:
         """Else changes of materials would be taken for known that have not arrived."""

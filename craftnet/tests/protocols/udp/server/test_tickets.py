@@ -101,6 +101,15 @@ class TicketStoreTests(SynchronousTestCase):
         self.assertEqual(self.store.for_session(OTHER_SESSION, PLAYER), [])
         self.assertIsNone(self.store.find(ticket.connection_id, NOW + 5))
 
+    def test_sessions_that_the_server_added_are_extended_with_any(self) -> None:
+        ticket = self._issue(expires=NOW + 5)
+        added, asked = self._extend(ticket, OTHER_SESSION), self._extend(ticket, UUID(int=3), expires=NOW + 7)
+        added.named = True
+        self._extend(ticket, SESSION, expires=NOW + 50)
+        self.assertEqual([each.expires - NOW for each in ticket.permits], [50, 50, 7])
+        self.assertIs(ticket.newest, ticket.permits[0])
+        self.assertFalse(asked.named)
+
     def test_every_session_counts(self) -> None:
         """Within the limit of all, and of a player for one session; withdrawn tickets make room."""
         ticket = self._issue()

@@ -241,7 +241,7 @@ class Event(Struct, frozen=True, gc=False):
     @property
     def when(self) -> float:
         """The timestamp; for one from further ahead than `MAX_CLOCK_AHEAD`, the date when the event was accepted."""
-        arrived = self.arrived.wall
+        arrived = self.accepted + self.ahead
         return self.timestamp if self.timestamp <= arrived + MAX_CLOCK_AHEAD else arrived
 
 

@@ -5,7 +5,7 @@ Values are frozen; a change is a new value with a higher version, so all watcher
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 from msgspec import UNSET, Struct, UnsetType, field
@@ -155,9 +155,12 @@ class QueueChange(Struct, frozen=True, gc=False):
 
 def shifted(value: Dated, seconds: float) -> Dated:
     """A state or a change on a clock that is ahead by `seconds`. Dates that others stated stay."""
-    if isinstance(value, SessionState):
-        progress = replace(value.progress, anchor=value.progress.anchor + seconds)
-        return replace(value, progress=progress, accepted=value.accepted and value.accepted + seconds)
-    if isinstance(value, MaterialsChange | QueueChange):
-        return replace(value, accepted=value.accepted and value.accepted + seconds)
-    return value
+    dated: Any = value
+    kind = type(value)  # not isinstance, which takes five times as long to say no of a Struct.
+    if kind is SessionState:
+        progress = replace(dated.progress, anchor=dated.progress.anchor + seconds)
+        dated = replace(dated, progress=progress, accepted=dated.accepted and dated.accepted + seconds)
+    elif kind is MaterialsChange or kind is QueueChange:
+        dated = replace(dated, accepted=dated.accepted and dated.accepted + seconds)
+    shifted_value: Dated = dated
+    return shifted_value

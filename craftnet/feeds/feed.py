@@ -79,9 +79,14 @@ class Feed(ABC):
     @property
     def past(self) -> RecentChanges | None:
         """The recent changes in the present epoch; None while the feed is not open."""
-        if self._past is not None and self._past.epoch != self._epochs.now():
-            self._past = RecentChanges.of(self._epochs.now(), self.versions())
-        return self._past
+        return self.past_in(self._epochs.now())
+
+    def past_in(self, epoch: str) -> RecentChanges | None:
+        """As `past`, for a caller that knows the present epoch."""
+        past = self._past
+        if past is not None and past.epoch != epoch:
+            past = self._past = RecentChanges.of(epoch, self.versions())
+        return past
 
     @property
     def resumable(self) -> bool:

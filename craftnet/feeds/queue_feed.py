@@ -88,10 +88,11 @@ class QueueFeed(Feed):
     def queue_changed(self, change: QueueChange) -> None:
         """As in `IQueueListener`."""
         self._queue, now = change.state, moment(self._clock)
-        past = self.past
+        at = self.position
+        past = self.past_in(at.epoch)
         if past is not None:
             past.queue.keep(change, now.steady)
-        self.broadcast(queue_update(change, now, change.accepted, self.position))
+        self.broadcast(queue_update(change, now, change.accepted, at))
 
     def queue_reset(self, state: QueueState) -> None:
         """As in `IQueueListener`."""

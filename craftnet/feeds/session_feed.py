@@ -197,19 +197,21 @@ class SessionFeed(Feed):
     def materials_changed(self, change: MaterialsChange) -> None:
         """As in `IMaterialListener`."""
         self._materials, now = change.state, moment(self._clock)
-        past = self.past
+        at = self.position
+        past = self.past_in(at.epoch)
         if past is not None:
             past.materials.keep(change, now.steady)
-        self.broadcast(materials_update(change, now, change.accepted, self.position))
+        self.broadcast(materials_update(change, now, change.accepted, at))
 
     def queue_changed(self, change: QueueChange) -> None:
         """As in `IQueueListener`."""
         self._queue, now = change.state, moment(self._clock)
-        past = self.past
+        at = self.position
+        past = self.past_in(at.epoch)
         if past is not None:
             past.queue.keep(change, now.steady)
         if self._concerns(change.entry):
-            self.broadcast(session_queue_update(self._key, change, now, change.accepted, self.position))
+            self.broadcast(session_queue_update(self._key, change, now, change.accepted, at))
 
     def queue_reset(self, state: QueueState) -> None:
         """As in `IQueueListener`."""

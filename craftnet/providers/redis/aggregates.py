@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from operator import attrgetter
 from typing import Generic, TypeVar
 from uuid import UUID
 
@@ -98,9 +99,9 @@ MATERIALS: Aggregate[MaterialsState, MaterialsChange, IMaterialListener] = Aggre
     recalled=True,
     key=_materials_of,
     blank=lambda key, version: MaterialsState(key),
-    version=lambda state: state.version,
+    version=attrgetter("version"),
     advance=material_rules.advance_materials,
-    after=lambda change: change.state,
+    after=attrgetter("state"),
     between=material_rules.materials_between,
     notify=_notify_materials,
     reset=lambda listener, state: _notify_materials(listener, MaterialsChange(state)),
@@ -124,9 +125,9 @@ QUEUES: Aggregate[QueueState, QueueChange, IQueueListener] = Aggregate(
     recalled=True,
     key=_player_of,
     blank=QueueState,
-    version=lambda state: state.version,
+    version=attrgetter("version"),
     advance=queue_rules.advance_queue,
-    after=lambda change: change.state,
+    after=attrgetter("state"),
     between=queue_rules.queue_between,
     notify=_notify_queue,
     reset=lambda listener, state: listener.queue_reset(state),
@@ -170,11 +171,12 @@ def plan_events(
         seen: the ids of events that were accepted before.
         entries: for each event, the queue entry of its session.
     """
-    state, known = before, set(seen)
+    # UUIDs are hashed and compared in Python.
+    state, known = before, {event_id.int for event_id in seen}
     steps: list[AppliedEvent[Change]] = []
     outcomes: list[EventOutcome] = []
     for event, entry in zip(events, entries, strict=True):
-        if event.event_id in known:
+        if event.event_id.int in known:
             outcomes.append(DUPLICATE)
             continue
         try:
@@ -184,7 +186,7 @@ def plan_events(
             outcomes.append(rejected(str(error)))
             continue
         state = subject.after(change)
-        known.add(event.event_id)
+        known.add(event.event_id.int)
         steps.append(AppliedEvent(event.event_id, subject.version(state), change))
         outcomes.append(ACCEPTED)
     return AggregatePlan(before, state, steps, outcomes)

@@ -325,6 +325,8 @@ class ChangeReader(Service):
             return set()
         answer = await self._read.read(streams, [self._positions.entry(each) for each in streams.values()], wait)
         read = {streams[name]: entries for name, entries in answer or ()}
+        if not anything and not self.is_settled:
+            return set(read)
         for partition, entries in read.items():
             for name, values in entries:
                 fields = dict(zip(values[::2], values[1::2], strict=False))
@@ -334,10 +336,13 @@ class ChangeReader(Service):
         return set(read)
 
     def _is_of_now(self, fields: Mapping[bytes, bytes]) -> bool:
-        """Whether a change belongs to the present epoch. Earlier versions of craftnet did not store that."""
+        """Whether a change belongs to the present epoch, and all earlier ones did.
+
+        Earlier versions of craftnet did not store that.
+        """
         if self._data_set is not None and fields.get(b"epoch") not in (None, self._data_set.encode()):
             self._unsettle()
-        return self.is_settled
+        return self._compared is not None
 
     def _prune(self) -> None:
         if (now := self._reactor.seconds()) - self._pruned >= PRUNE_INTERVAL:
@@ -349,10 +354,12 @@ class ChangeReader(Service):
         try:
             topics, store = self._kinds[fields[b"kind"]]
             self._players.changed(fields)
-            key, version = topics.key(fields[b"id"]), int(fields[b"version"])
+            name, version = fields[b"id"], int(fields[b"version"])
+            octets = fields[b"change"] if version else b""
+            own, key = store.own.heard(name, version, octets), topics.key(name)
             if key is None:
                 return
-            change = store.read_change(fields[b"change"]) if version else None
+            change = own or (store.read_change(octets) if version else None)
         except (KeyError, ValueError, msgspec.DecodeError) as error:
             self._log.error("a change in Redis is not ours: {error}", error=error)
             return

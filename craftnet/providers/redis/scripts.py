@@ -55,19 +55,26 @@ COMMIT = b"""
 -- keys: epoch, numbers, waiters, then for each part six: state, floor, seen, due, stream, recent changes; where a part
 --   changes a player's index of sessions, that as well.
 -- arguments: a name for the data set, if it has none, then for each thing the number of its parts, and for each part:
---   how many follow, version read, version now, state, id, when to forget, seconds and number of ids remembered,
+--   how many follow, what is expected (the version read, or the whole state), version now, state, id, when to forget,
+--   seconds and number of ids remembered,
 --   backlog, kind, seconds and number of changes recalled, entry in the index (when it started, 'over', or nothing),
 --   number of changes, (event id, version, change) for each,
---   number of claims, (session, place) for each, sessions that wait no more.
+--   number of claims, (session, place) for each, sessions that wait no more. A claim without a place is only compared.
 -- Answers for each thing: 1, or 0 when another node was faster.
 local epoch, numbers, waiters = unpack(KEYS, 1, 3)
 local name, taken = redis.call('GET', epoch), {}
 
 local function is_unchanged(k, a)
   local state, floor, seen, due, stream, recent = unpack(KEYS, k, k + 5)
-  local version = redis.call('HGET', state, 'version') or redis.call('GET', floor) or '0'
-  if version ~= ARGV[a + 1] then return false end
-  local at = a + 14 + 3 * tonumber(ARGV[a + 13])
+  local expected, at = ARGV[a + 1], a + 14 + 3 * tonumber(ARGV[a + 13])
+  if string.sub(expected, 1, 1) == '{' then
+    if redis.call('HGET', state, 'state') ~= expected then return false end
+    for i = a + 14, at - 1, 3 do
+      if redis.call('ZSCORE', seen, ARGV[i]) then return false end
+    end
+  elseif (redis.call('HGET', state, 'version') or redis.call('GET', floor) or '0') ~= expected then
+    return false
+  end
   for i = at + 1, at + 2 * tonumber(ARGV[at]), 2 do
     local holder = taken[ARGV[i]] or redis.call('HGET', waiters, ARGV[i])
     if holder and string.sub(holder, 1, 36) ~= ARGV[a + 4] then return false end
@@ -102,7 +109,7 @@ local function write(k, a)
   redis.call('ZREMRANGEBYRANK', seen, 0, -1 - tonumber(ARGV[a + 7]))
   redis.call('EXPIRE', seen, ARGV[a + 6])
   for i = at + 1, at + 2 * claims, 2 do
-    redis.call('HSET', waiters, ARGV[i], ARGV[i + 1])
+    if ARGV[i + 1] ~= '' then redis.call('HSET', waiters, ARGV[i], ARGV[i + 1]) end
   end
   for i = at + 1 + 2 * claims, a + tonumber(ARGV[a]) do
     redis.call('HDEL', waiters, ARGV[i])
@@ -138,8 +145,9 @@ return written
 """
 """Compare and set: of each thing all parts or none, independently of the others.
 
-Unchanged versions mean that nothing was accepted since they were read, and that the seen ids are known. Each change
-names its data set: in another one, versions mean something else.
+Unchanged versions mean that nothing was accepted since they were read, and that the seen ids are known. What was not
+read is compared as a whole, and none of the ids may have been seen. Each change names its data set: in another one,
+versions mean something else.
 
 Everything is compared before anything is written, so that an error leaves everything as it was.
 """

@@ -27,6 +27,7 @@ from craftnet.interfaces import (
 from craftnet.providers.inspection import IEventTap, IListing, Page, Tap, Wanted
 from craftnet.providers.redis.aggregates import Change, Listener, State
 from craftnet.providers.redis.change_reader import ChangeReader
+from craftnet.providers.redis.event_writer import EventWriter
 from craftnet.providers.redis.key_names import partition_of
 from craftnet.providers.redis.player_index import PlayerIndex
 from craftnet.providers.redis.store import Store
@@ -43,6 +44,7 @@ class _RedisSource(Generic[State, Change, Listener]):
         reader: ChangeReader,
     ) -> None:
         self._store = store
+        self._writer = EventWriter(store)
         self._topics = topics
         self._reader = reader
         self.tap: Tap | None = None
@@ -63,7 +65,7 @@ class _RedisSource(Generic[State, Change, Listener]):
 
     def apply(self, events: Sequence[Event]) -> Deferred[list[EventOutcome]]:
         """As in the interfaces."""
-        return self._shown(events, Deferred.fromCoroutine(self._store.apply(events)))
+        return self._shown(events, Deferred.fromCoroutine(self._writer.apply(events)))
 
     def page(self, cursor: str | None, limit: int, wanted: Wanted | None) -> Deferred[Page]:
         """As in `IListing`, where that is provided."""
@@ -131,7 +133,7 @@ class RedisSessions(_RedisSource[SessionState | None, SessionState | None, ISess
 
     def apply_with_materials(self, events: Sequence[Event]) -> Deferred[list[EventOutcome]]:
         """As in `IAtomicStart`."""
-        return self._shown(events, Deferred.fromCoroutine(self._store.apply(events, self.materials._store)))
+        return self._shown(events, Deferred.fromCoroutine(self._writer.apply(events, self.materials._writer)))
 
     def watch_player(self, player_id: UUID, listener: IPlayerListener) -> Deferred[Sequence[UUID]]:
         """As in `IPlayerSessions`."""

@@ -14,12 +14,14 @@ class _Topic(Generic[State, Listener]):
     """One thing that is watched.
 
     Attributes:
+        key: its id.
         state: the newest known; `known` says whether there is one.
         end: the newest entry of the stream that the state includes; None when unknown.
         listeners: each with whether it has its answer, and therefore receives changes.
     """
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, key: UUID, state: State) -> None:
+        self.key = key
         self.state = state
         self.known = False
         self.end: StreamPosition | None = None
@@ -31,15 +33,16 @@ class Topics(Generic[State, Change, Listener]):
 
     def __init__(self, subject: Aggregate[State, Change, Listener]) -> None:
         self.subject = subject
-        self._topics: dict[UUID, _Topic[State, Listener]] = {}
+        # Keyed by the integer of the id: UUIDs are hashed and compared in Python.
+        self._topics: dict[int, _Topic[State, Listener]] = {}
         self._ids: dict[bytes, UUID] = {}  # of the watched things, as streams name them.
 
     def __contains__(self, key: UUID) -> bool:
-        return key in self._topics
+        return key.int in self._topics
 
     def watched(self) -> Iterable[UUID]:
         """The ids."""
-        return tuple(self._topics)
+        return tuple(topic.key for topic in self._topics.values())
 
     def key(self, text: bytes) -> UUID | None:
         """The id of a watched thing, as streams name it; None for an unwatched one."""
@@ -47,17 +50,17 @@ class Topics(Generic[State, Change, Listener]):
 
     def add(self, key: UUID, listener: Listener) -> None:
         """Adds a listener that waits for an answer, and then for changes."""
-        topic = self._topics.get(key)
+        topic = self._topics.get(key.int)
         if topic is None:
-            topic = self._topics[key] = _Topic(self.subject.blank(key, 0))
+            topic = self._topics[key.int] = _Topic(key, self.subject.blank(key, 0))
             self._ids[str(key).encode()] = key
         topic.listeners.setdefault(listener, False)
 
     def remove(self, key: UUID, listener: Listener) -> None:
         """Removes a listener. Unknown ones are ignored."""
-        topic = self._topics.get(key)
+        topic = self._topics.get(key.int)
         if topic is not None and topic.listeners.pop(listener, None) is not None and not topic.listeners:
-            del self._topics[key]
+            del self._topics[key.int]
             del self._ids[str(key).encode()]
 
     def answered(self, key: UUID, listener: Listener, state: State, end: StreamPosition | None = None) -> State:
@@ -68,7 +71,7 @@ class Topics(Generic[State, Change, Listener]):
 
         Their changes are still to come if `state` is newer, and are delivered to all alike.
         """
-        topic = self._topics.get(key)
+        topic = self._topics.get(key.int)
         if topic is None or listener not in topic.listeners:
             return state
         if not topic.known:
@@ -86,7 +89,7 @@ class Topics(Generic[State, Change, Listener]):
             False when versions restarted: the change is newer than the known state, but its version is not. Nothing is
             delivered then.
         """
-        topic = self._topics.get(key)
+        topic = self._topics.get(key.int)
         if topic is None:
             return True
         missing = version - self._version(topic.state) - 1
@@ -102,33 +105,33 @@ class Topics(Generic[State, Change, Listener]):
 
     def forgotten(self, key: UUID, entry: StreamPosition | None = None) -> None:
         """The thing was removed; it may start again, a queue with the next version."""
-        topic = self._topics.get(key)
+        topic = self._topics.get(key.int)
         if topic is not None:
             topic.end = entry
             self._replace(topic, self.subject.blank(key, self._version(topic.state)))
 
     def differs(self, key: UUID, state: State) -> bool:
         """Whether its listeners have another state."""
-        topic = self._topics.get(key)
+        topic = self._topics.get(key.int)
         return topic is not None and topic.known and topic.state != state
 
     def replaced(self, key: UUID, state: State, end: StreamPosition | None = None) -> None:
         """Takes the stored state, whose versions do not continue those that were delivered."""
-        topic = self._topics.get(key)
+        topic = self._topics.get(key.int)
         if topic is not None and topic.known:
             topic.end = end
             self._replace(topic, state)
 
     def reached(self, key: UUID, state: State, end: StreamPosition | None = None) -> None:
         """Takes the stored state; delivered only if it is newer than the known one."""
-        topic = self._topics.get(key)
+        topic = self._topics.get(key.int)
         if topic is not None and topic.known and self._version(topic.state) < self._version(state):
             topic.end = end
             self._replace(topic, state)
 
     def version(self, key: UUID) -> int:
         """The version that its listeners have; 0 when they have none."""
-        topic = self._topics.get(key)
+        topic = self._topics.get(key.int)
         return 0 if topic is None else self._version(topic.state)
 
     def _version(self, state: State) -> int:

@@ -121,11 +121,13 @@ class TwoNodeTests(TracedCase):
         self.addCleanup(self.other.stopService)
 
     async def test_through_redis(self) -> None:
+        """The session was written by the other node, so this one reads it."""
+        here, there = self.url, self.other.listener.url
+        self.url, self.ws_url = there, there.replace("http", "ws", 1)
         await self.post(started())
-        here, self.ws_url = self.ws_url, self.other.listener.url.replace("http", "ws", 1)
         watcher = await self.open(f"/ws/crafting/{SESSION}?player_id={PLAYER}", token())
         await watcher.receive()
-        self.ws_url = here
+        self.url = here
         data = {"session_id": str(SESSION), "pause_reason": "player_afk"}
         await self.post({**started(), "event_type": "crafting.session.pause", "data": data}, traceparent=PARENT)
         await watcher.receive()

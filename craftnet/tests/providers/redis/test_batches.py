@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 from craftnet.contract.events import Event, EventOutcome
 from craftnet.providers.redis import scripts
-from craftnet.providers.redis.store import MAX_PER_SCRIPT
+from craftnet.providers.redis.event_writer import MAX_PER_SCRIPT
 from craftnet.tests.contracts.source import ACCEPTED, DUPLICATE, REJECTED, progress, queued
 from craftnet.tests.support.redis_nodes import RedisTestCase
 from craftnet.tests.support.samples import NOW, SESSION, event, start
@@ -29,14 +29,15 @@ def verdicts(outcomes: Sequence[EventOutcome]) -> list[object]:
 
 class BatchTests(RedisTestCase):
     async def test_two_scripts(self) -> None:
-        """However many sessions the events of a batch are about, up to a bound."""
+        """However many sessions the events of a batch are about, up to a bound, where another node wrote them."""
         relay, port = self.relayed()
-        node = self.backend(port=port)
-        sessions = [uuid4() for _ in range(BATCH)]
-        await node.sessions.apply([event(start(session)) for session in sessions])
+        node, other = self.backend(port=port), self.backend()
+        await node.sessions.apply([event(start(uuid4()))])  # from then on, scripts are named by their digests.
         for count in (1, BATCH):
+            sessions = [uuid4() for _ in range(count)]
+            await other.sessions.apply([event(start(session)) for session in sessions])
             before = b"".join(relay.sent)
-            outcomes = await node.sessions.apply(progresses(sessions[:count], count))
+            outcomes = await node.sessions.apply(progresses(sessions, count))
             self.assertEqual(verdicts(outcomes), [ACCEPTED] * count)
             for script in (scripts.READ, scripts.COMMIT):
                 name = sha1(script).hexdigest().encode()

@@ -22,8 +22,8 @@ from craftnet.contract.messages import HealthStatus
 from craftnet.errors import Unavailable
 from craftnet.providers.redis.backend import RedisBackend
 from craftnet.providers.redis.connection import RedisConnection
+from craftnet.providers.redis.event_writer import CONCURRENT_SCRIPTS
 from craftnet.providers.redis.settings import RedisSettings
-from craftnet.providers.redis.store import CONCURRENT_SCRIPTS
 from craftnet.tests.contracts.source import (
     ACCEPTED,
     REJECTED,

@@ -22,7 +22,7 @@ from craftnet.contract.admin.sessions import ConnectionRow, HistoryEntry
 from craftnet.contract.events import Event, EventOutcome, MaterialsUpdate, SessionProgress
 from craftnet.contract.messages import Service as HealthOf
 from craftnet.feeds.hub import Hub
-from craftnet.interfaces import IInspectable, ISharedSource
+from craftnet.interfaces import IInspectable, IRelayedSource, ISharedSource
 from craftnet.observe.audit.events import SecurityEvent
 from craftnet.observe.health.monitor import Monitor
 from craftnet.observe.metrics.registry import Metrics
@@ -212,6 +212,7 @@ class ThisNode(Service):
     def _state(self) -> NodeState:
         sessions, report = self.sources.sessions, self._monitor.reports[HealthOf.CRAFTING_NETWORK]
         source: Any = sessions if ISharedSource.providedBy(sessions) else None
+        relayed: Any = sessions if IRelayedSource.providedBy(sessions) else None
         check = (report.checks or {}).get("sessions")
         return NodeState(
             backend=self._backend,
@@ -219,6 +220,8 @@ class ThisNode(Service):
             epoch=None if source is None else source.epoch,
             stalled=None if source is None else source.stalled or None,
             response_time_ms=None if check is None else check.response_time,
+            core=None if relayed is None else relayed.core,
+            followed=None if relayed is None else dict(relayed.followed),
         )
 
     def _sample(self) -> Sample:

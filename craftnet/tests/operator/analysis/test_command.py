@@ -7,8 +7,10 @@ import csv
 import io
 import json
 import sys
+from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
+from tempfile import mkdtemp
 
 import pyarrow.parquet
 from twisted.trial.unittest import SynchronousTestCase
@@ -71,7 +73,7 @@ class CommandCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.base = Path(self.mktemp()).absolute()
         self.base.mkdir()
-        self.folder = self.base / "designer's recording"
+        self.folder = self.base / "recording"
 
     def run_analyse(self, *arguments: str) -> str:
         """What is printed."""
@@ -85,13 +87,20 @@ class CommandCase(SynchronousTestCase):
         return str(self.assertRaises(ConfigurationError, analyse, [str(self.folder), *arguments], {}))
 
 
+@cache
+def ten_minutes() -> Path:
+    """The recording of ten minutes in the workshop, in trial's folder."""
+    observed = [(event.data, event.when) for event in workshop_events(10, 600, NOW)]
+    sample = PathSample("us-east", "udp", 0.03, 0.0, 0.001), NOW + 600
+    return record(Path(mkdtemp(dir=".")).absolute() / "designer's recording", [*observed, sample])
+
+
 class OutputTests(CommandCase):
     """Of ten minutes in the workshop."""
 
     def setUp(self) -> None:
         super().setUp()
-        observed = [(event.data, event.when) for event in workshop_events(10, 600, NOW)]
-        record(self.folder, [*observed, (PathSample("us-east", "udp", 0.03, 0.0, 0.001), NOW + 600)])
+        self.folder = ten_minutes()
 
     def test_tables(self) -> None:
         text = self.run_analyse()

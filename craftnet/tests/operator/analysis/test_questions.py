@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from contextlib import closing
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 from uuid import UUID
 
@@ -133,25 +135,29 @@ HISTORY = [
 ]
 
 
-class AnalysisCase(SynchronousTestCase):
-    """Asks recordings."""
-
-    def answers(self, folder: Path, period: Period = Period()) -> dict[str, ReportSection]:  # noqa: B008 - it is frozen.
-        """All answers."""
-        with closing(RecordedHistory(folder, period)) as history:
-            return {name: ask(history, lambda each: NAMES.get(each, each)) for name, ask in QUESTIONS.items()}
-
-    def recorded(self, observed: list[Observed]) -> Path:
-        """A recording."""
-        return record(Path(self.mktemp()).absolute(), sorted(observed, key=lambda each: each[1]))
+def answers(folder: Path, period: Period = Period()) -> dict[str, ReportSection]:  # noqa: B008 - it is frozen.
+    """All answers about a recording."""
+    with closing(RecordedHistory(folder, period)) as history:
+        return {name: ask(history, lambda each: NAMES.get(each, each)) for name, ask in QUESTIONS.items()}
 
 
-class HandMadeTests(AnalysisCase):
+def recorded(folder: Path, observed: list[Observed]) -> Path:
+    """A recording, in the order of time."""
+    return record(folder.absolute(), sorted(observed, key=lambda each: each[1]))
+
+
+@cache
+def hand_made() -> tuple[Path, dict[str, ReportSection]]:
+    """The recording of `HISTORY`, in trial's folder, and all answers about it."""
+    folder = recorded(Path(mkdtemp(dir=".")) / "recording", HISTORY)
+    return folder, answers(folder)
+
+
+class HandMadeTests(SynchronousTestCase):
     """Against figures that were calculated by hand."""
 
     def setUp(self) -> None:
-        self.folder = self.recorded(HISTORY)
-        self.all = self.answers(self.folder)
+        self.folder, self.all = hand_made()
 
     def rows(self, name: str, table: int = 0) -> tuple[Any, ...]:
         """The rows of a table, rounded."""
@@ -242,24 +248,24 @@ class HandMadeTests(AnalysisCase):
         def at(seconds: float) -> datetime:
             return datetime.fromtimestamp(NOW + seconds, UTC)
 
-        self.all = self.answers(self.folder, Period(at(95), at(110)))
+        self.all = answers(self.folder, Period(at(95), at(110)))
         self.assertEqual(self.rows("completion"), (("cancelled: player request", 1, 0.5), ("completed", 1, 0.5)))
         self.assertEqual(self.rows("interruptions"), (("player afk", 1, 1, 60.0, 60.0, 0.0),))
         self.assertEqual(self.all["queues"].sentences, ("No wait for a station ended in this period.",))
-        error = self.assertRaises(ConfigurationError, self.answers, self.folder, Period(at(300), at(400)))
+        error = self.assertRaises(ConfigurationError, answers, self.folder, Period(at(300), at(400)))
         self.assertIn("has nothing in this period; it has rows from 2027-01-15 to 2027-01-15", str(error))
 
 
-class WorkshopTests(AnalysisCase):
-    """A workshop of thirty minutes, whose events are counted without a database."""
+class WorkshopTests(SynchronousTestCase):
+    """A workshop of twenty minutes, whose events are counted without a database."""
 
     def test_counts(self) -> None:
-        events = workshop_events(20, 1800, NOW)
-        answers = self.answers(self.recorded([(event.data, event.when) for event in events]))
+        events = workshop_events(10, 1200, NOW)
+        found = answers(recorded(Path(self.mktemp()), [(event.data, event.when) for event in events]))
         ends = Counter(map(end, events))
         ends.pop("")
-        self.assertGreater(ends["completed"], 100)
-        self.assertEqual({row[0]: row[1] for row in answers["completion"].tables[0].rows}, ends)
+        self.assertGreater(ends["completed"], 20)
+        self.assertEqual({row[0]: row[1] for row in found["completion"].tables[0].rows}, ends)
         notices = [
             notice
             for event in events
@@ -267,13 +273,13 @@ class WorkshopTests(AnalysisCase):
             for notice in event.data.notifications
             if notice.notification_type is not MaterialProblem.MATERIAL_RESTORED
         ]
-        found = Counter(NAMES.get(str(notice.material_id), str(notice.material_id)) for notice in notices)
-        rows = {row[0]: row[1] for row in answers["shortages"].tables[0].rows}
-        self.assertEqual(rows, {name: found[name] for name in rows})
-        self.assertEqual(min(rows.values()), sorted(found.values(), reverse=True)[len(rows) - 1])
+        short_of = Counter(NAMES.get(str(notice.material_id), str(notice.material_id)) for notice in notices)
+        rows = {row[0]: row[1] for row in found["shortages"].tables[0].rows}
+        self.assertEqual(rows, {name: short_of[name] for name in rows})
+        self.assertEqual(min(rows.values()), sorted(short_of.values(), reverse=True)[len(rows) - 1])
         queue = [event.data for event in events if isinstance(event.data, QueueUpdate)]
         ended = Counter((data.station_type or "").replace("_", " ") for data in queue if data.type in (FREE, EXPIRED))
-        self.assertEqual({row[0]: row[1] for row in answers["queues"].tables[0].rows}, ended)
+        self.assertEqual({row[0]: row[1] for row in found["queues"].tables[0].rows}, ended)
 
 
 def end(event: Event) -> str:
@@ -288,9 +294,9 @@ def end(event: Event) -> str:
     return ""
 
 
-class EmptyTests(AnalysisCase):
+class EmptyTests(SynchronousTestCase):
     def test_nothing_to_say(self) -> None:
         """Every question has an answer about a recording that has only one kind of rows."""
         for observed in ([HISTORY[0]], [HISTORY[-1]], [queued(PLAYER, 0, Station.LABORATORY, WAITING), begun(1, 2, 3)]):
-            for answer in self.answers(self.recorded(observed)).values():
+            for answer in answers(recorded(Path(self.mktemp()), observed)).values():
                 self.assertTrue(answer.sentences)

@@ -69,6 +69,7 @@ def queue_rows(state: QueueState, station: Station | None = None) -> list[QueueR
             station_type=entry.station,
             total_in_queue=entry.status.total_in_queue,
             estimated_wait_seconds=entry.status.estimated_wait_seconds,
+            jump_queue_cost=entry.status.jump_queue_cost,
             session_id=entry.session_id,
         )
         for entry in state.entries

@@ -129,6 +129,7 @@ export interface QueueRow {
   station_type?: string;
   total_in_queue?: number;
   estimated_wait_seconds?: number;
+  jump_queue_cost?: number;
   session_id?: string;
 }
 

@@ -1,8 +1,9 @@
 /** Nodes: a table of all, and a page for each. */
 
+import { Card, DeliveryCard, SeriesChart } from "./cards";
 import { bytes, duration, milliseconds, number, percent, time, transport, words } from "./format";
 import type { NodeOverview } from "./messages";
-import { type Act, Badge, Bars, Empty, Fact, Pending, Problem, Section, Table, type Tone } from "./parts";
+import { ACTION, type Act, Badge, Bars, Empty, Fact, Pending, Problem, Section, Table, type Tone } from "./parts";
 import { ENOUGH_SESSIONS, type State } from "./state";
 
 export const sum = (figures: Readonly<Record<string, number>>): number =>
@@ -28,7 +29,7 @@ function NodeBadge({ node }: { node: NodeOverview }) {
 }
 
 const NodeLink = ({ name }: { name: string }) => (
-  <a class="id" href={`#/nodes/${encodeURIComponent(name)}`}>
+  <a class="id node" href={`#/nodes/${encodeURIComponent(name)}`}>
     {name}
   </a>
 );
@@ -85,7 +86,7 @@ export function NodeTable({ nodes, act }: { nodes: readonly NodeOverview[]; act:
     "Up",
   ];
   return (
-    <Table label="Nodes" head={[...head, ...(act ? ["Action"] : [])]}>
+    <Table label="Nodes" head={[...head, ...(act ? [ACTION] : [])]}>
       {nodes.map((node) => {
         const { figures, state } = node;
         return (
@@ -109,7 +110,7 @@ export function NodeTable({ nodes, act }: { nodes: readonly NodeOverview[]; act:
             </td>
             <td class="figure">{duration(node.uptime_seconds)}</td>
             {act && (
-              <td>
+              <td class="action">
                 <NodeActions node={node} act={act} quiet />
               </td>
             )}
@@ -132,9 +133,13 @@ export function NodePage({ id, state, act }: { id: string; state: State; act: Ac
   const { overview } = state;
   if (!overview) return <Pending error={undefined} />;
   const node = overview.nodes.find((each) => each.node === id);
-  if (!node) return <Pending error={`There is no node ${id} now. The overview lists those that there are.`} />;
-  const { figures, state: stands, limits = {} } = node;
-  const { rates_seconds, latencies_seconds, counts_seconds } = overview.windows;
+  if (!node) return <Pending error={`There is no node ${id} now. The overview lists all nodes.`} />;
+  const { figures, state: backEnd, limits = {} } = node;
+  const { windows } = overview;
+  const { latencies_seconds, counts_seconds } = windows;
+  const rates = `last ${duration(windows.rates_seconds)}`;
+  const series = state.nodes[id];
+  const promises = state.info?.promises;
   const neighbours = overview.nodes.filter((each) => each !== node && hostOf(each.node) === hostOf(node.node));
   return (
     <>
@@ -149,38 +154,68 @@ export function NodePage({ id, state, act }: { id: string; state: State; act: Ac
         <span class="space" />
         {act && <NodeActions node={node} act={act} />}
       </div>
-      <Problem>{stands.stalled}</Problem>
+      <Problem>{backEnd.stalled}</Problem>
+      <div class="cards">
+        <Card
+          title="Connections"
+          value={number(sum(figures.connections))}
+          window="now"
+          details={by(figures.connections)}
+        >
+          <SeriesChart series={series} name="connections" label="Connections" format={number} />
+        </Card>
+        <DeliveryCard
+          figures={figures}
+          windows={windows}
+          series={series}
+          name="websocket"
+          promise={promises?.websocket_delivery_ms}
+        />
+        <DeliveryCard
+          figures={figures}
+          windows={windows}
+          series={series}
+          name="udp"
+          promise={promises?.udp_delivery_ms}
+        />
+        <Card title="Deliveries" value={`${number(figures.deliveries_per_second)}/s`} window={rates}>
+          <SeriesChart series={series} name="deliveries_per_second" label="Deliveries per second" format={number} />
+        </Card>
+        <Card title="Events" value={`${number(figures.events_per_second)}/s`} window={rates}>
+          <SeriesChart series={series} name="events_per_second" label="Events per second" format={number} />
+        </Card>
+        <Card
+          title="Event loop delay"
+          value={milliseconds(figures.loop_delay.p99_ms)}
+          window={`p99, last ${duration(latencies_seconds)}`}
+          details={`median ${milliseconds(figures.loop_delay.p50_ms)}`}
+        >
+          <SeriesChart series={series} name="loop_delay_p99_ms" label="Event loop delay" format={milliseconds} />
+        </Card>
+        <Card title="Memory" value={bytes(figures.memory_bytes)} window="now">
+          <SeriesChart series={series} name="memory_bytes" label="Memory" format={bytes} />
+        </Card>
+      </div>
+      <p class="window">The charts show at most 3 minutes, and begin when the dashboard is opened.</p>
       <dl>
-        <Fact name="Connections, now">{by(figures.connections) || "none"}</Fact>
         <Fact name="Subscriptions, now">{by(figures.watchers) || "none"}</Fact>
         <Fact name="Sessions, now">{number(figures.sessions)}</Fact>
-        <Fact name={`Events, last ${duration(rates_seconds)}`}>{number(figures.events_per_second)}/s</Fact>
-        <Fact name={`Deliveries, last ${duration(rates_seconds)}`}>{number(figures.deliveries_per_second)}/s</Fact>
-        <Fact name={`Sent, last ${duration(rates_seconds)}`}>{bytes(figures.bytes_per_second)}/s</Fact>
-        {Object.entries(figures.delivery).map(([name, { count, p50_ms, p99_ms }]) => (
-          <Fact key={name} name={`Event to ${transport(name)}, last ${duration(latencies_seconds)}`}>
-            {count ? `median ${milliseconds(p50_ms)} · p99 ${milliseconds(p99_ms)}` : "nothing delivered"}
-          </Fact>
-        ))}
-        <Fact name={`Event loop delay, last ${duration(latencies_seconds)}`}>
-          median {milliseconds(figures.loop_delay.p50_ms)} · p99 {milliseconds(figures.loop_delay.p99_ms)}
-        </Fact>
-        <Fact name="Memory, now">{bytes(figures.memory_bytes)}</Fact>
+        <Fact name={`Sent, ${rates}`}>{bytes(figures.bytes_per_second)}/s</Fact>
         {figures.sessions >= ENOUGH_SESSIONS && (
           <Fact name="Memory per session, now">{bytes(figures.session_memory_bytes)}</Fact>
         )}
         <Fact name="Back end">
-          {stands.backend}
-          {stands.response_time_ms === undefined ? "" : `, answered in ${stands.response_time_ms} ms`}
+          {backEnd.backend}
+          {backEnd.response_time_ms === undefined ? "" : `, answered in ${backEnd.response_time_ms} ms`}
         </Fact>
-        {stands.epoch && (
+        {backEnd.epoch && (
           <Fact name="Epoch">
-            <span class="id">{stands.epoch}</span>
+            <span class="id">{backEnd.epoch}</span>
           </Fact>
         )}
         <Fact name={`Recovered returns, last ${duration(counts_seconds)}`}>
           {figures.recovered_ratio === undefined
-            ? "nobody came back"
+            ? "no client returned"
             : `${percent(figures.recovered_ratio * 100, 1)} of ${number(figures.returns)}`}
         </Fact>
       </dl>

@@ -1,81 +1,11 @@
 /** The first page: what all nodes do now, against what the service promises. */
 
-import type { ComponentChildren } from "preact";
-
+import { Card, DeliveryCard, SeriesChart, within } from "./cards";
 import { Chart } from "./chart";
-import { bytes, duration, milliseconds, number, percent, transport } from "./format";
+import { bytes, duration, milliseconds, number, percent } from "./format";
 import { by, NodeTable, Refusals, sum } from "./nodes";
-import { type Act, Badge, Pending, Section } from "./parts";
-import { ENOUGH_SESSIONS, memoryPerSession, type Series, type State } from "./state";
-
-interface CardProps {
-  readonly title: string;
-  readonly value: string;
-  /** Over which time the figure is taken. */
-  readonly window: string;
-  /** Whether the figure is within what is promised; undefined where nothing is. */
-  readonly kept?: boolean | undefined;
-  readonly details?: ComponentChildren;
-  readonly children?: ComponentChildren;
-}
-
-function Card({ title, value, window, kept, details, children }: CardProps) {
-  return (
-    <article class="card">
-      <h2>{title}</h2>
-      <p class="value figure">
-        {value} {kept === undefined ? null : kept ? <Badge tone="good">kept</Badge> : <Badge tone="warn">missed</Badge>}
-      </p>
-      <p class="window">{window}</p>
-      {children}
-      {details && <p class="details">{details}</p>}
-    </article>
-  );
-}
-
-/** A chart of one of the server's series; nothing while there is none. */
-function SeriesChart(props: {
-  series: Series | undefined;
-  name: string;
-  label: string;
-  promise?: number;
-  format: (value: number) => string;
-}) {
-  const values = props.series?.values[props.name];
-  if (!props.series || !values) return null;
-  const { until, step, point } = props.series;
-  return <Chart {...props} until={until} step={step} values={values} now={point[props.name]} />;
-}
-
-/** The time from an event to its delivery over one transport, against what is promised. */
-function DeliveryCard({ state, name, promise }: { state: State; name: string; promise: number | undefined }) {
-  const { total, windows } = state.overview!;
-  const measured = total.delivery[name];
-  const title = `Event to ${transport(name)}`;
-  return (
-    <Card
-      title={title}
-      value={milliseconds(measured?.p99_ms)}
-      window={`p99, last ${duration(windows.latencies_seconds)}`}
-      kept={within(measured?.p99_ms, promise)}
-      details={`${measured?.count ? `median ${milliseconds(measured.p50_ms)}` : "nothing delivered"}${promised(promise, "ms")}`}
-    >
-      <SeriesChart
-        series={state.series}
-        name={`${name}_p99_ms`}
-        label={`${title}, 99th percentile`}
-        format={milliseconds}
-        {...(promise === undefined ? {} : { promise })}
-      />
-    </Card>
-  );
-}
-
-const promised = (promise: number | undefined, unit: string): string =>
-  promise === undefined ? "" : ` · promised ${number(promise)} ${unit}`;
-
-const within = (value: number | undefined, promise: number | undefined): boolean | undefined =>
-  value === undefined || promise === undefined ? undefined : value <= promise;
+import { type Act, Pending, Section } from "./parts";
+import { ENOUGH_SESSIONS, memoryPerSession, type State } from "./state";
 
 export function OverviewPage({ state, act }: { state: State; act: Act | undefined }) {
   const { overview, series, info } = state;
@@ -101,8 +31,20 @@ export function OverviewPage({ state, act }: { state: State; act: Act | undefine
         >
           <SeriesChart series={series} name="sessions" label="Sessions" format={number} />
         </Card>
-        <DeliveryCard state={state} name="websocket" promise={promises?.websocket_delivery_ms} />
-        <DeliveryCard state={state} name="udp" promise={promises?.udp_delivery_ms} />
+        <DeliveryCard
+          figures={total}
+          windows={windows}
+          series={series}
+          name="websocket"
+          promise={promises?.websocket_delivery_ms}
+        />
+        <DeliveryCard
+          figures={total}
+          windows={windows}
+          series={series}
+          name="udp"
+          promise={promises?.udp_delivery_ms}
+        />
         <Card
           title="Memory per session"
           value={enough ? bytes(total.session_memory_bytes) : "–"}
@@ -150,7 +92,7 @@ export function OverviewPage({ state, act }: { state: State; act: Act | undefine
           title="Recovered returns"
           value={total.recovered_ratio === undefined ? "–" : percent(total.recovered_ratio * 100, 1)}
           window={counts}
-          details={`${number(total.returns)} clients came back`}
+          details={`${number(total.returns)} clients returned`}
         />
         <Card title="Refusals" value={number(sum(total.refusals))} window={counts}>
           <SeriesChart series={series} name="refusals_per_second" label="Refusals per second" format={number} />

@@ -1,10 +1,10 @@
-/** The pages beside the overview and sessions. */
+/** The pages of queues, players, slow consumers, security events, health and the configuration. */
 
 import { useEffect, useState } from "preact/hooks";
 
 import { duration, moment, number, time, transport, words } from "./format";
 import type { Configuration, HealthResponse, PlayerDetail } from "./messages";
-import { Badge, ConnectionTable, Empty, Pending, QueueTable, Section, Table, toneOf } from "./parts";
+import { ACTION, Badge, ConnectionTable, Empty, Pending, QueueTable, Section, Table, toneOf } from "./parts";
 import { type PageProps, Pager, SessionTable, useView } from "./sessions";
 
 const STATIONS = ["basic_workbench", "advanced_workbench", "cyberware_station", "vehicle_bay", "laboratory"];
@@ -44,7 +44,7 @@ export function QueuesPage(props: PageProps) {
         <Pending error={error} />
       ) : (
         <>
-          {data.entries.length ? <QueueTable rows={data.entries} /> : <Empty>Nobody waits.</Empty>}
+          {data.entries.length ? <QueueTable rows={data.entries} /> : <Empty>No player is waiting.</Empty>}
           <Pager next={data.next} first={cursor === ""} go={go} />
         </>
       )}
@@ -68,7 +68,7 @@ export function PlayerPage(props: PageProps & { id: string }) {
             onClick={() =>
               act({
                 title: `Revoke all tokens of player ${data.player_id}`,
-                explanation: "Every token that this player has by now is refused, and its connections are closed.",
+                explanation: "All tokens issued to this player so far are refused, and their connections are closed.",
                 path: "admin/revocations",
                 body: { player_id: data.player_id },
               })
@@ -86,7 +86,7 @@ export function PlayerPage(props: PageProps & { id: string }) {
         )}
       </Section>
       <Section title="Places in queues">
-        {data.queue.length ? <QueueTable rows={data.queue} /> : <Empty>This player waits nowhere.</Empty>}
+        {data.queue.length ? <QueueTable rows={data.queue} /> : <Empty>This player is not in a queue.</Empty>}
       </Section>
       <Section title="Connections on all nodes">
         {data.connections.length ? (
@@ -109,7 +109,7 @@ export function PlayerPage(props: PageProps & { id: string }) {
             ))}
           </Table>
         ) : (
-          <Empty>None.</Empty>
+          <Empty>No devices are connected.</Empty>
         )}
       </Section>
     </>
@@ -120,7 +120,7 @@ function Tokens({ detail, act }: PageProps & { detail: PlayerDetail }) {
   if (detail.tokens.length === 0) return null;
   return (
     <Section title="Tokens">
-      <Table label="Tokens" head={["Token", "Scopes", "Issued", "Expires", "Connections", ...(act ? ["Action"] : [])]}>
+      <Table label="Tokens" head={["Token", "Scopes", "Issued", "Expires", "Connections", ...(act ? [ACTION] : [])]}>
         {detail.tokens.map((token) => (
           <tr key={token.token_id ?? token.expires}>
             <td class="id">{token.token_id ?? "without jti"}</td>
@@ -129,7 +129,7 @@ function Tokens({ detail, act }: PageProps & { detail: PlayerDetail }) {
             <td>{moment(token.expires)}</td>
             <td class="figure">{token.connections}</td>
             {act && (
-              <td>
+              <td class="action">
                 <button
                   type="button"
                   class="quiet"
@@ -165,7 +165,7 @@ export function SlowConsumersPage(props: PageProps) {
       {data.connections.length ? (
         <ConnectionTable rows={data.connections} act={props.act} />
       ) : (
-        <Empty>Nothing waits: every client reads as fast as it is sent to.</Empty>
+        <Empty>No slow consumers: every client reads its updates in time.</Empty>
       )}
     </>
   );
@@ -199,7 +199,7 @@ export function SecurityPage(props: PageProps) {
           ))}
         </Table>
       ) : (
-        <Empty>None since this server started: no refused token, no revocation, no action of an operator.</Empty>
+        <Empty>None since this server started: no refused tokens, no revocations, no actions of operators.</Empty>
       )}
     </>
   );
@@ -222,7 +222,7 @@ export function HealthPage(props: PageProps) {
   );
 }
 
-/** A message about a part, without the name of the part in front of it and the full stop. */
+/** The message of a check, without the name of the check and the full stop. */
 const about = (name: string, message: string): string => message.replace(`${name}: `, "").replace(/\.$/, "");
 
 function Report({ service, report }: { service: string; report: HealthResponse }) {

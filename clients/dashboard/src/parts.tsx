@@ -3,7 +3,7 @@
 import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
 
-import { duration, percent, short, transport, words } from "./format";
+import { duration, number, percent, short, transport, words } from "./format";
 import type { ConnectionRow, CraftProgress, QueueRow, Status } from "./messages";
 import { percentAt, remainingAt } from "./state";
 
@@ -41,7 +41,7 @@ export const StatusBadge = ({ status }: { status: Status }) => <Badge tone={STAT
 
 export const toneOf = (status: string): Tone => (status === "ok" ? "good" : status === "degraded" ? "warn" : "bad");
 
-/** Draws again at every frame while `moving`; a hidden page draws nothing. */
+/** Redraws at every frame while `moving`; a hidden page is not redrawn. */
 export function useFrame(moving: boolean): void {
   const [, draw] = useState(0);
   useEffect(() => {
@@ -54,7 +54,7 @@ export function useFrame(moving: boolean): void {
   }, [moving]);
 }
 
-/** A craft's bar, which moves by itself: the server sends only what changes its course. */
+/** The bar of a craft. It moves between messages: the server sends only deviations. */
 export function Progress({ progress, ahead }: { progress: CraftProgress; ahead: number }) {
   const moving = progress.status === "active" && progress.remaining_seconds !== undefined;
   useFrame(moving);
@@ -105,7 +105,7 @@ export function Fact({ name, wide, children }: { name: string; wide?: boolean; c
   );
 }
 
-/** What went wrong; nothing while nothing has. */
+/** The text of a problem, if there is one. */
 export function Problem({ children }: { children: string | undefined }) {
   return children ? (
     <p class="problem" role="alert">
@@ -118,7 +118,7 @@ export function Empty({ children }: { children: ComponentChildren }) {
   return <p class="empty">{children}</p>;
 }
 
-/** What stands in for a view until its data is there, or instead of it. */
+/** Takes the place of a view until its data arrives, or shows why it does not. */
 export function Pending({ error }: { error: string | undefined }) {
   return error ? (
     <p class="empty" role="alert">
@@ -149,7 +149,10 @@ export function Section({
   );
 }
 
-/** A table that scrolls sideways by itself on a narrow screen. */
+/** The heading of a column of buttons, which a printed page leaves out. */
+export const ACTION = "Action";
+
+/** A table that scrolls sideways on a narrow screen. */
 export function Table({
   label,
   head,
@@ -165,7 +168,7 @@ export function Table({
         <thead>
           <tr>
             {head.map((name) => (
-              <th scope="col" key={name}>
+              <th scope="col" key={name} class={name === ACTION ? "action" : ""}>
                 {name}
               </th>
             ))}
@@ -191,13 +194,14 @@ export const PlayerLink = ({ id }: { id: string }) => (
 
 export function QueueTable({ rows }: { rows: readonly QueueRow[] }) {
   return (
-    <Table label="Places in queues" head={["Station", "Place", "Of", "Wait", "Player", "Session"]}>
+    <Table label="Places in queues" head={["Station", "Place", "Of", "Wait", "Jump price", "Player", "Session"]}>
       {rows.map((row) => (
         <tr key={`${row.player_id} ${row.station_type} ${row.session_id}`}>
           <td>{row.station_type ? words(row.station_type) : "any"}</td>
           <td class="figure">{row.queue_position}</td>
           <td class="figure">{row.total_in_queue ?? "–"}</td>
           <td class="figure">{duration(row.estimated_wait_seconds)}</td>
+          <td class="figure">{number(row.jump_queue_cost)}</td>
           <td>
             <PlayerLink id={row.player_id} />
           </td>
@@ -238,7 +242,7 @@ export function ConnectionTable({ rows, act }: { rows: readonly ConnectionRow[];
         "Loss",
         "Waiting",
         "Node",
-        ...(act ? ["Action"] : []),
+        ...(act ? [ACTION] : []),
       ]}
     >
       {rows.map((row) => (
@@ -255,9 +259,11 @@ export function ConnectionTable({ rows, act }: { rows: readonly ConnectionRow[];
               ? `${row.waiting_updates}${row.lag_seconds ? `, ${row.lag_seconds.toFixed(1)} s` : ""}`
               : "0"}
           </td>
-          <td class="id">{row.node}</td>
+          <td>
+            <span class="id node">{row.node}</span>
+          </td>
           {act && (
-            <td>
+            <td class="action">
               <button type="button" class="quiet" onClick={() => act(disconnection(row))}>
                 Disconnect
               </button>

@@ -1,4 +1,4 @@
-/** Sessions: a page of them by search, one of them with its watchers, and its live trace. */
+/** The pages of sessions: a list with a search, and one session with its watchers and live trace. */
 
 import { useEffect, useMemo, useState } from "preact/hooks";
 
@@ -71,7 +71,7 @@ export function SessionTable({ rows, ahead }: { rows: readonly SessionRow[]; ahe
   );
 }
 
-/** Forward through the pages of a view, and back to the first. */
+/** Buttons for the next page of a view and for the first. */
 export function Pager({ next, first, go }: { next: string | undefined; first: boolean; go: (cursor: string) => void }) {
   if (first && !next) return null;
   return (
@@ -167,12 +167,12 @@ export function SessionPage(props: PageProps & { id: string }) {
         </Fact>
         <Fact name="Changes">{number(session.changes)}</Fact>
         <Fact name="Position" wide>
-          {position ? <span class="id">{position}</span> : "none: nobody watches"}
+          {position ? <span class="id">{position}</span> : "none, without a watcher"}
         </Fact>
         {progress.failure_reason && <Fact name="Failed because of">{words(progress.failure_reason)}</Fact>}
       </dl>
       <Section title="Materials">
-        {materials.length ? <Materials rows={materials} /> : <Empty>Nothing is known of its materials.</Empty>}
+        {materials.length ? <Materials rows={materials} /> : <Empty>The materials of this session are unknown.</Empty>}
       </Section>
       {queue.length > 0 && (
         <Section title="Places in queues">
@@ -183,7 +183,7 @@ export function SessionPage(props: PageProps & { id: string }) {
         {watchers.length ? (
           <ConnectionTable rows={watchers} act={props.act} />
         ) : (
-          <Empty>Nobody watches this session.</Empty>
+          <Empty>This session has no watchers.</Empty>
         )}
       </Section>
       <Section
@@ -197,7 +197,7 @@ export function SessionPage(props: PageProps & { id: string }) {
         {tracing ? (
           <LiveTrace {...props} watchers={watchers} />
         ) : (
-          <Empty>Each event in, and each frame or datagram out, for as long as you look.</Empty>
+          <Empty>Shows each event that arrives, and each frame or datagram that is sent.</Empty>
         )}
       </Section>
       <Section title="History">
@@ -211,7 +211,7 @@ export function SessionPage(props: PageProps & { id: string }) {
             ))}
           </ol>
         ) : (
-          <Empty>Nothing has happened lately.</Empty>
+          <Empty>No recent events.</Empty>
         )}
       </Section>
     </>
@@ -244,7 +244,7 @@ function Materials({ rows }: { rows: readonly MaterialRow[] }) {
   );
 }
 
-/** What arrives, and beside it what leaves on each transport. */
+/** Events that arrive, beside what each transport sends. */
 function LiveTrace({ feed, state, id, watchers }: PageProps & { id: string; watchers: readonly ConnectionRow[] }) {
   const [trace, become] = useState("");
   useEffect(() => {
@@ -261,7 +261,9 @@ function LiveTrace({ feed, state, id, watchers }: PageProps & { id: string; watc
   if (!current || current.error) return <Pending error={current?.error} />;
   return (
     <>
-      {current.dropped > 0 && <p class="note">{number(current.dropped)} entries were left out: there were too many.</p>}
+      {current.dropped > 0 && (
+        <p class="note">{number(current.dropped)} entries were left out because there were too many.</p>
+      )}
       <div class="trace">
         <Lane title="Events in" trace={current} of={(entry) => entry.direction === "in"} />
         {transports.map((name) => (

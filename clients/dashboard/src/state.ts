@@ -3,6 +3,7 @@
 import type {
   AdminInfo,
   CraftProgress,
+  NodeOverview,
   Overview,
   OverviewSeries,
   ServerMessage,
@@ -52,6 +53,8 @@ export interface State {
   readonly info?: AdminInfo;
   readonly overview?: Overview;
   readonly series?: Series;
+  /** The series of each node, which begin with the page. */
+  readonly nodes: Readonly<Record<string, Series>>;
   readonly views: Readonly<Record<string, View>>;
   readonly traces: Readonly<Record<string, Trace>>;
   /** When the last message came, on the page's clock; undefined before the first. */
@@ -60,7 +63,7 @@ export interface State {
   readonly ahead: number;
 }
 
-export const initial: State = { connection: { phase: "connecting" }, views: {}, traces: {}, ahead: 0 };
+export const initial: State = { connection: { phase: "connecting" }, nodes: {}, views: {}, traces: {}, ahead: 0 };
 
 /** The series as the server sent it. */
 function started(series: OverviewSeries): Series {
@@ -81,6 +84,45 @@ export function advanced(series: Series, point: Readonly<Record<string, number>>
   return { ...series, until, values, point };
 }
 
+/** Steps of the series of a node: three minutes, since nothing is known of the time before the page was opened. */
+const NODE_STEPS = 36;
+const NODE_STEP = 5_000; // milliseconds
+
+/** The figures of a node that are drawn over time. */
+function nodePoint({ figures }: NodeOverview): Record<string, number> {
+  const measured = {
+    websocket_p99_ms: figures.delivery["websocket"]?.p99_ms,
+    udp_p99_ms: figures.delivery["udp"]?.p99_ms,
+    loop_delay_p99_ms: figures.loop_delay.p99_ms,
+  };
+  return {
+    connections: Object.values(figures.connections).reduce((sum, count) => sum + count, 0),
+    deliveries_per_second: figures.deliveries_per_second,
+    events_per_second: figures.events_per_second,
+    memory_bytes: figures.memory_bytes,
+    ...Object.fromEntries(Object.entries(measured).filter(([, value]) => value !== undefined)),
+  };
+}
+
+const NODE_VALUES = [
+  ...["connections", "deliveries_per_second", "events_per_second", "memory_bytes"],
+  ...["websocket_p99_ms", "udp_p99_ms", "loop_delay_p99_ms"],
+];
+
+/** The series of the nodes that answer, with their newest points. Those of nodes that are gone are dropped. */
+function nodeSeries(series: State["nodes"], nodes: readonly NodeOverview[], now: number): State["nodes"] {
+  const empty = (): Series => {
+    const values = Object.fromEntries(NODE_VALUES.map((name) => [name, Array<null>(NODE_STEPS).fill(null)]));
+    return { until: now, step: NODE_STEP, values, point: {} };
+  };
+  return Object.fromEntries(
+    nodes.map((node) => {
+      const known = series[node.node] ?? empty();
+      return [node.node, advanced(known, node.answering ? nodePoint(node) : {}, now)];
+    }),
+  );
+}
+
 function without<T>(record: Readonly<Record<string, T>>, key: string): Record<string, T> {
   return Object.fromEntries(Object.entries(record).filter(([name]) => name !== key));
 }
@@ -95,8 +137,9 @@ export function received(state: State, message: ServerMessage, now: number): Sta
       return { ...base, series: started(message.series) };
     case "overview": {
       const { overview, point } = message;
-      const series = state.series && advanced(state.series, point, Date.parse(message.timestamp));
-      return { ...base, overview, ...(series ? { series } : {}) };
+      const at = Date.parse(message.timestamp);
+      const series = state.series && advanced(state.series, point, at);
+      return { ...base, overview, nodes: nodeSeries(state.nodes, overview.nodes, at), ...(series ? { series } : {}) };
     }
     case "view": {
       const view = state.views[message.id];

@@ -63,12 +63,31 @@ test("a link with a token and a page leads to the page, also when one is open", 
   });
 });
 
+test("a printed page has no column of buttons", { skip }, async () => {
+  await opened(async (page) => {
+    await signedIn(page, `#/sessions/${SESSION}`);
+    const heading = page.getByRole("columnheader", { name: "Action" });
+    await heading.waitFor();
+    await page.emulateMedia({ media: "print" });
+    assert.equal(await heading.count(), 0);
+  });
+});
+
+test("a place in a queue has the price of the first place", { skip }, async () => {
+  await opened(async (page) => {
+    await signedIn(page, "#/queues");
+    await page.getByRole("row", { name: /laboratory 3 12 1 min 35 s 40/ }).waitFor();
+  });
+});
+
 test("a node has a page: its limits, its neighbours, and what can be done with it", { skip }, async () => {
   await opened(async (page) => {
     await signedIn(page);
     await page.getByRole("link", { name: "craft-2:worker-1" }).click();
     await page.getByRole("heading", { name: "Node craft-2:worker-1" }).waitFor();
     await page.getByText("1,478 of 20,000").waitFor();
+    for (const name of ["Connections", "Deliveries per second", "Event loop delay", "Memory"])
+      await page.getByRole("img", { name: `${name}, the last 3 minutes` }).waitFor();
     await page.getByRole("row", { name: /craft-2:worker-0 draining/ }).waitFor();
     await page.getByRole("button", { name: "Drain" }).first().click();
     await page.getByLabel("Reason").fill("a new version");
@@ -158,7 +177,7 @@ test("a trace shows every transport side by side, and stops", { skip }, async ()
         .first()
         .waitFor();
     await page.getByRole("button", { name: "Stop" }).click();
-    await page.getByText("for as long as you look").waitFor();
+    await page.getByText("Shows each event that arrives").waitFor();
   });
 });
 

@@ -172,6 +172,7 @@ const QUEUE = [
     station_type: "laboratory",
     total_in_queue: 12,
     estimated_wait_seconds: 95,
+    jump_queue_cost: 40,
     session_id: SESSION,
   },
 ];

@@ -149,3 +149,28 @@ test.each([
   [format.number(8368), "8,368"],
   [format.number(0.25), "0.3"],
 ])("%s", (shown, expected) => expect(shown).toBe(expected));
+
+test("a node has a series of its own, which begins with the page and ends when the node is gone", () => {
+  const nodes = (name: string, connections: number) =>
+    [
+      {
+        node: name,
+        answering: true,
+        figures: { connections: { websocket: connections, udp: 1 }, delivery: {}, loop_delay: { count: 0 } },
+      },
+    ] as unknown as Overview["nodes"];
+  const message = (offset: number, shown: Overview["nodes"]): ServerMessage => ({
+    type: "overview",
+    timestamp: at(offset),
+    overview: { nodes: shown } as unknown as Overview,
+    point: {},
+  });
+  let state = received(initial, message(0, nodes("a", 4)), NOW);
+  expect(state.nodes["a"]!.point["connections"]).toBe(5);
+  expect(state.nodes["a"]!.values["connections"]).toHaveLength(36);
+  expect(state.nodes["a"]!.values["udp_p99_ms"]!.at(-1)).toBeNull();
+  state = received(state, message(5_000, nodes("a", 7)), NOW);
+  expect(state.nodes["a"]!.values["connections"]!.slice(-2)).toEqual([null, 5]);
+  state = received(state, message(6_000, nodes("b", 1)), NOW);
+  expect(Object.keys(state.nodes)).toEqual(["b"]);
+});

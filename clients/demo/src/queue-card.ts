@@ -55,7 +55,7 @@ export class QueueCard {
           ? "The workshop did not answer. Try again."
           : jumped
             ? "Moved to the front."
-            : "Nobody is in front of you.",
+            : "You are already in front.",
       );
       button.disabled = false;
     });

@@ -86,7 +86,7 @@ test("places in queues, and a jump that the workshop decides about", { skip }, a
   await server.publish(craft.queued(2));
   await page.getByText("2nd in line").waitFor();
   await page.getByRole("button", { name: "Move to the front" }).click();
-  await page.getByText("Nobody is in front of you.").waitFor(); // the simulation does not know this player
+  await page.getByText("You are already in front.").waitFor(); // the simulation does not know this player
   assert.deepEqual(complaints, []);
   await context.close();
 });

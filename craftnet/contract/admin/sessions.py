@@ -126,6 +126,8 @@ class QueueRow(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """Players in the queue."""
     estimated_wait_seconds: Natural | None = None
     """Seconds until the station is expected to be free."""
+    jump_queue_cost: int | None = None
+    """Price of the first place, as the authority states it."""
     session_id: UUID | None = None
     """The craft that waits."""
 

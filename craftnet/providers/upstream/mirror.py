@@ -13,7 +13,7 @@ from uuid import UUID
 
 from craftnet.crafting.material_rules import materials_between
 from craftnet.crafting.queue_rules import queue_between
-from craftnet.crafting.state import MaterialsState, QueueState, SessionState, shifted
+from craftnet.crafting.state import MaterialsChange, MaterialsState, QueueChange, QueueState, SessionState, shifted
 from craftnet.interfaces import IMaterialListener, IPlayerListener, IQueueListener, ISessionListener
 from craftnet.relay.messages import (
     Followed,
@@ -30,6 +30,7 @@ from craftnet.runtime.deferreds import Waiters
 Change = RelayedSession | RelayedProgress | RelayedMaterials | RelayedQueue | RelayedReset | SessionStarted
 
 Listener = TypeVar("Listener")
+Step = TypeVar("Step", MaterialsChange, QueueChange)
 
 
 class MirrorListeners(Generic[Listener]):
@@ -179,13 +180,11 @@ class SessionMirror(Mirror):
                     self.state = state = message.after(self.state, ahead)
                     self.session_listeners.call(lambda each: each.session_changed(state))
             case RelayedMaterials(change=change):
-                known, version = self.materials.version, change.state.version
-                if version > known + 1:
-                    return False
-                if version > known:
-                    change = shifted(change, -ahead)
-                    self.materials = change.state
-                    self.material_listeners.call(lambda each: each.materials_changed(change))
+                complete, new = _step(self.materials.version, change, ahead)
+                if new is not None:
+                    self.materials = new.state
+                    self.material_listeners.call(lambda each: each.materials_changed(new))
+                return complete
         return True
 
 
@@ -218,13 +217,11 @@ class QueueMirror(Mirror):
         """As in `Mirror`."""
         match message:
             case RelayedQueue(change=change):
-                known, version = self.state.version, change.state.version
-                if version > known + 1:
-                    return False
-                if version > known:
-                    change = shifted(change, -ahead)
-                    self.state = change.state
-                    self.listeners.call(lambda each: each.queue_changed(change))
+                complete, new = _step(self.state.version, change, ahead)
+                if new is not None:
+                    self.state = new.state
+                    self.listeners.call(lambda each: each.queue_changed(new))
+                return complete
             case RelayedReset(state=state):
                 self.state = state
                 self.listeners.call(lambda each: each.queue_reset(state))
@@ -261,6 +258,12 @@ class PlayerMirror(Mirror):
 
     def _notify(self, session_id: UUID) -> None:
         self.listeners.call(lambda each: each.session_started(session_id))
+
+
+def _step(known: int, change: Step, ahead: float) -> tuple[bool, Step | None]:
+    """Whether no change is missing after `known`, and the change on this server's clock if it is the next one."""
+    version = change.state.version
+    return version <= known + 1, shifted(change, -ahead) if version == known + 1 else None
 
 
 def _is_news(old: SessionState | None, new: SessionState | None, *, same: bool) -> bool:

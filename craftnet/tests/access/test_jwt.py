@@ -4,113 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
-from base64 import urlsafe_b64encode
-from collections.abc import Sequence
-from typing import Any
 from uuid import UUID
 
-import jwt
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from twisted.internet.defer import Deferred, fail, succeed
-from twisted.trial.unittest import SynchronousTestCase
-from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from craftnet.access.jwt import CLOCK_LEEWAY, MAX_TOKEN_LENGTH, JwtVerifier
+from craftnet.access.jwt import CLOCK_LEEWAY, JwtVerifier
 from craftnet.access.principal import ADMIN, OPERATE, PUBLISH, Principal
 from craftnet.access.verification_keys import (
-    IKeySource,
     SingleKey,
     VerificationKey,
     key_from_pem,
-    keys_from_jwks,
-    select_key,
 )
-from craftnet.errors import Unauthorized, Unavailable
+from craftnet.errors import Unavailable
 from craftnet.interfaces import ITokenVerifier
-from craftnet.tests.support.fakes import SteppedClock
+from craftnet.tests.support.jwt_case import SECRET, AuthorityTestCase, CarelessKeys, NoKeys, unsigned
 from craftnet.tests.support.samples import NOW, PLAYER
-from craftnet.tests.support.signing import claims, ec_key, ed_key, jwk, jwks, public_pem, rsa_key, sign
-
-SECRET = b"0123456789abcdef0123456789abcdef"
-KEYS = jwks(jwk(rsa_key(), "r"), jwk(ec_key(), "e"), jwk(ed_key(), "d"))
-
-
-class _ConstantKeys:
-    """The common part of the key sources below."""
-
-    def known(self) -> Sequence[VerificationKey]:
-        return ()
-
-    def problem(self) -> str:
-        return ""
-
-    def reload(self) -> bool:
-        return False
-
-
-@implementer(IKeySource)
-class SetOfKeys(_ConstantKeys):
-    """Constant keys. Records the lookups."""
-
-    def __init__(self, document: bytes) -> None:
-        self.keys = keys_from_jwks(document)
-        self.asked: list[tuple[str | None, str]] = []
-
-    def find(self, key_id: str | None, algorithm: str) -> Deferred[VerificationKey | None]:
-        self.asked.append((key_id, algorithm))
-        return succeed(select_key(self.keys, key_id, algorithm))
-
-
-@implementer(IKeySource)
-class NoKeys(_ConstantKeys):
-    """Cannot have its keys right now."""
-
-    def find(self, key_id: str | None, algorithm: str) -> Deferred[VerificationKey | None]:
-        return fail(Unavailable("The keys cannot be had."))
-
-
-@implementer(IKeySource)
-class CarelessKeys(_ConstantKeys):
-    """Has one key for everything, against its interface."""
-
-    def find(self, key_id: str | None, algorithm: str) -> Deferred[VerificationKey | None]:
-        return succeed(key_from_pem(public_pem(rsa_key())))
-
-
-def unsigned(header: object, payload: object, signature: bytes = b"") -> str:
-    """A token of these parts, whatever they are."""
-    parts = [part if isinstance(part, bytes) else json.dumps(part).encode() for part in (header, payload)]
-    return ".".join(urlsafe_b64encode(part).rstrip(b"=").decode() for part in (*parts, signature))
-
-
-class AuthorityTestCase(SynchronousTestCase):
-    """Has an authority with one key of each kind, at `NOW`."""
-
-    def setUp(self) -> None:
-        self.clock = SteppedClock()
-        self.clock.advance(NOW)
-        self.keys = SetOfKeys(KEYS)
-        self.authority = JwtVerifier(self.keys, self.clock)
-
-    def accepted(self, token: str) -> Principal:
-        principal: Principal = self.successResultOf(self.authority.authenticate(token))
-        return principal
-
-    def refused(self, token: Any, reason: str) -> None:
-        """It is refused for `reason`, without being repeated."""
-        error = self.failureResultOf(self.authority.authenticate(token), Unauthorized).value
-        self.assertIn(reason, error.message)
-        self.assertEqual(error.headers["WWW-Authenticate"], 'Bearer realm="craftnet", error="invalid_token"')
-        # Texts that always appear may happen to contain a short one.
-        if isinstance(token, str) and len(token) > 8 and token not in error.headers["WWW-Authenticate"]:
-            self.assertNotIn(token, f"{error!r} {error.message} {error.details} {error.headers}")
-
-    def say(self, **others: Any) -> str:
-        """A token whose signature holds."""
-        return sign(ec_key(), "ES256", "e", claims(**others))
+from craftnet.tests.support.signing import claims, ec_key, ed_key, public_pem, rsa_key, sign
 
 
 class SignatureTests(AuthorityTestCase):
@@ -291,110 +200,3 @@ class ClaimTests(AuthorityTestCase):
         self.accepted(self.say(iss="https://login.example"))
         for wrong in (None, "https://login.example/", "elsewhere"):
             self.refused(self.say(iss=wrong), "issuer")
-
-
-class GarbageTests(AuthorityTestCase):
-    """Invalid tokens."""
-
-    def test_not_a_string(self) -> None:
-        for value in (None, 1, b"a.b.c", ["a"]):
-            self.refused(value, "not a JWT")
-
-    def test_oversized(self) -> None:
-        fitting = self.say(jti="j" * (MAX_TOKEN_LENGTH // 2))
-        self.assertLess(len(fitting), MAX_TOKEN_LENGTH)
-        self.accepted(fitting)
-        self.refused(self.say(jti="j" * MAX_TOKEN_LENGTH), "longer")
-        self.assertEqual(len(self.keys.asked), 1)
-
-    def test_malformed(self) -> None:
-        good = self.say()
-        for text in (
-            "",
-            ".",
-            "..",
-            "a.b",
-            "a.b.c",
-            "\ud800",
-            "täken",
-            good + "é",
-            good.replace(".", "", 1),
-            f"{good}.x",
-        ):
-            self.refused(text, "")
-
-    def test_nested(self) -> None:
-        """Deeply, where a decoder recurses."""
-        self.refused(unsigned(b"[" * 3000, claims()), "not a JWT")
-        key = SingleKey(VerificationKey("HS256", SECRET))
-        self.authority = JwtVerifier(key, self.clock)
-        payload = b'{"exp":9999999999,"x":' + b"[" * 3000 + b"]" * 1000
-        begun = unsigned({"alg": "HS256"}, payload).rstrip(".")
-        self.refused(unsigned({"alg": "HS256"}, payload, hmac.digest(SECRET, begun.encode(), hashlib.sha256)), "claims")
-
-    @settings(deadline=None, derandomize=True, max_examples=150)
-    @given(
-        st.text(max_size=80)
-        | st.lists(st.text("abcXYZ019-_=. ", max_size=20), max_size=5).map(".".join)
-        | st.builds(
-            unsigned,
-            st.dictionaries(
-                st.sampled_from(["alg", "kid", "typ", "crit", "b64"]),
-                st.sampled_from(["ES256", "RS256", "EdDSA", "e", "r", "d", False, None, ["b64"], 1]),
-            ),
-            st.dictionaries(st.sampled_from(["exp", "sub", "scope"]), st.integers() | st.text(max_size=5)),
-            st.binary(max_size=80),
-        )
-    )
-    def test_any_text(self, text: str) -> None:
-        """Nothing but Unauthorized comes of it."""
-        self.clock = SteppedClock()
-        self.authority = JwtVerifier(SetOfKeys(KEYS), self.clock)
-        self.refused(text, "")
-
-    @settings(deadline=None, derandomize=True, max_examples=100)
-    @given(st.data())
-    def test_any_change(self, data: st.DataObject) -> None:
-        """A valid token with one changed character is invalid."""
-        good = sign(ed_key(), "EdDSA", "d")
-        at = data.draw(st.integers(0, len(good) - 1))
-        other = data.draw(st.characters(max_codepoint=0x17F).filter(lambda character: character != good[at]))
-        self.authority = JwtVerifier(SetOfKeys(KEYS), self.clock)
-        self.refused(good[:at] + other + good[at + 1 :], "")
-
-    @settings(deadline=None, derandomize=True, max_examples=200)
-    @given(
-        header=st.fixed_dictionaries(
-            {},
-            optional={
-                "alg": st.sampled_from(["HS256", "RS256", "none", None, 1, ["HS256"]]) | st.just("HS256"),
-                "kid": st.sampled_from(["", "k", None, 1]),
-                "crit": st.sampled_from([[], ["b64"], ["x"], None]),
-                "b64": st.sampled_from([True, False, None, 0]),
-                "typ": st.just("JWT"),
-            },
-        ),
-        change=st.sampled_from(["", "padded", "=", ".", "+", "\n", " "]),
-        at=st.integers(0, 200),
-    )
-    def test_as_pyjwt_takes_tokens_apart(self, header: dict[str, Any], change: str, at: int) -> None:
-        """A token holds when, and only when, PyJWT says so; only extensions are never believed."""
-        begun = unsigned(header, claims()).rstrip(".")
-        if change == "padded":
-            begun = ".".join(part + "=" * (-len(part) % 4) for part in begun.split("."))
-        token = (
-            f"{begun}.{urlsafe_b64encode(hmac.digest(SECRET, begun.encode(), hashlib.sha256)).rstrip(b'=').decode()}"
-        )
-        if change != "padded":
-            token = token[:at] + change + token[at:]
-        try:
-            jwt.PyJWS(algorithms=["HS256"]).decode(token, SECRET, ["HS256"])
-            expected = "crit" not in header
-        except jwt.PyJWTError:
-            expected = False
-        self.clock = SteppedClock()
-        self.clock.advance(NOW)
-        self.authority = JwtVerifier(SingleKey(VerificationKey("HS256", SECRET)), self.clock)
-        held: list[Any] = []
-        self.authority.authenticate(token).addCallbacks(held.append, lambda failure: failure.trap(Unauthorized))
-        self.assertEqual(bool(held), expected, token)

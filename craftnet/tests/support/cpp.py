@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import fcntl
-import os
 import shutil
 import subprocess
 from functools import cache
 from pathlib import Path
-from typing import Any
 
-import msgspec
 from twisted.trial.unittest import SkipTest
 
 import craftnet
-from craftnet.tests.support.live import in_thread, token
+from craftnet.tests.support.client_process import ClientProcess, Event
 from craftnet.tests.support.samples import PLAYER, SESSION
-
-Event = dict[str, Any]
 
 ROOT = Path(craftnet.__file__).parent.parent
 DIRECTORY = ROOT / "clients" / "cpp"
@@ -52,69 +47,20 @@ def built() -> Path:
     return BUILD
 
 
-class CppClient:
+class CppClient(ClientProcess):
     """A process of craftnet-watch.
 
     Arguments:
         options: of the command line, beside the session, the player and the token.
         session: the session.
         environment: variables beside those of this process.
-
-    Attributes:
-        passed: the events that were passed over while another one was waited for.
     """
 
     def __init__(self, url: str, *options: str, session: str = str(SESSION), **environment: str) -> None:
-        self._process = subprocess.Popen(
-            [
-                str(built() / "craftnet-watch"),
-                "--url",
-                url,
-                "--session",
-                session,
-                "--player",
-                str(PLAYER),
-                *options,
-            ],
-            env={**os.environ, "CRAFTNET_TOKEN": token(), **environment},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        self.passed: list[Event] = []
-
-    async def read(self) -> Event:
-        """The next event; {} when the process has ended."""
-        assert self._process.stdout is not None
-        line = await in_thread(self._process.stdout.readline)
-        event: Event = msgspec.json.decode(line or "{}")
-        return event
-
-    async def error(self) -> str:
-        """The next line on standard error."""
-        assert self._process.stderr is not None
-        return await in_thread(self._process.stderr.readline)
+        program = str(built() / "craftnet-watch")
+        words = [program, "--url", url, "--session", session, "--player", str(PLAYER), *options]
+        super().__init__(words, **environment)
 
     async def until(self, name: str, **wanted: object) -> Event:
         """The next event of this name with these values."""
-        self.passed = []
-        while True:
-            event = await self.read()
-            if not event:
-                raise AssertionError(f"{name} never came, but {self.passed}")
-            if event["event"] == name and wanted.items() <= event.items():
-                return event
-            self.passed.append(event)
-
-    async def end(self) -> int:
-        """The exit status."""
-        return await in_thread(self._process.wait)
-
-    def interrupt(self) -> None:
-        """As Ctrl-C does."""
-        self._process.terminate()
-
-    def stop(self) -> None:
-        """End it, whatever it does."""
-        self._process.kill()
-        self._process.communicate()
+        return await self.find(name, lambda event: event["event"] == name and wanted.items() <= event.items())

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
-import msgspec
 from twisted.trial.unittest import SkipTest
 
 import craftnet
-from craftnet.tests.support.live import in_thread, token
+from craftnet.tests.support.client_process import ClientProcess, Event
 from craftnet.tests.support.samples import PLAYER
 
 ROOT = Path(craftnet.__file__).parent.parent
 DIRECTORY = ROOT / "clients" / "js"
 
-Event = dict[str, Any]
 
-
-class NodeClient:
+class NodeClient(ClientProcess):
     """A process of Node.js that watches sessions over UDP.
 
     Raises:
@@ -32,53 +26,15 @@ class NodeClient:
         if not (DIRECTORY / "dist" / "node-udp.js").exists():
             raise SkipTest("clients/js is not built: `make clients/js/dist/index.js` does it")
         named = [word for session in sessions for word in ("--session", str(session))]
-        self._process = subprocess.Popen(
-            [
-                "node",
-                str(DIRECTORY / "examples" / "watch-udp.mjs"),
-                "--url",
-                url,
-                "--player",
-                str(PLAYER),
-                *named,
-                *options,
-            ],
-            env={**os.environ, "CRAFTNET_TOKEN": token()},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        self.passed: list[Event] = []
-
-    async def read(self) -> Event:
-        """The next event; {} when the process has ended."""
-        assert self._process.stdout is not None
-        line = await in_thread(self._process.stdout.readline)
-        event: Event = msgspec.json.decode(line or "{}")
-        return event
+        program = str(DIRECTORY / "examples" / "watch-udp.mjs")
+        super().__init__(["node", program, "--url", url, "--player", str(PLAYER), *named, *options])
 
     async def until(self, name: str, session: UUID | None = None) -> Event:
-        """The next event of this name, about this session if one is named; those before it are `passed`."""
-        self.passed = []
-        while True:
-            event = await self.read()
-            if not event:
-                raise AssertionError(f"{name} never came, but {self.passed}")
-            if event["event"] == name and (session is None or event["session"] == str(session)):
-                return event
-            self.passed.append(event)
-
-    async def end(self) -> int:
-        """How the process ended."""
-        return await in_thread(self._process.wait)
+        """The next event of this name, about this session if one is named."""
+        return await self.find(
+            name, lambda event: event["event"] == name and (session is None or event["session"] == str(session))
+        )
 
     def leave(self, session: UUID) -> None:
-        """Hear no more of it."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(f"leave {session}\n")
-        self._process.stdin.flush()
-
-    def stop(self) -> None:
-        """End it, whatever it does."""
-        self._process.kill()
-        self._process.communicate()
+        """Stops watching a session."""
+        self.write(f"leave {session}")

@@ -25,7 +25,7 @@ from craftnet.protocols.udp.core.keys import (
     server_key,
     traffic_material,
 )
-from craftnet.protocols.udp.vectors import arrivals, behaviours, key_exchange, malformed, messages
+from craftnet.protocols.udp.vectors import behaviours, key_exchange, messages, outcomes
 from craftnet.protocols.wire import codec
 from craftnet.protocols.wire.records import (
     Challenge,
@@ -266,14 +266,14 @@ def document() -> Json:
             for record in POSTED
         ],
         "malformed_posted": [
-            {"name": name, "octets": octets, "outcome": outcome} for name, (octets, outcome) in malformed.POSTED.items()
+            {"name": name, "octets": octets, "outcome": outcome} for name, (octets, outcome) in outcomes.POSTED.items()
         ],
         "malformed_states": [
-            {"name": name, "body": body, "outcome": outcome} for name, (body, outcome) in malformed.STATES.items()
+            {"name": name, "body": body, "outcome": outcome} for name, (body, outcome) in outcomes.STATES.items()
         ],
         "malformed_bodies": [
             {"name": name, "kind": kind.name, "body": body, "outcome": outcome}
-            for name, (kind, body, outcome) in malformed.BODIES.items()
+            for name, (kind, body, outcome) in outcomes.BODIES.items()
         ],
         "malformed_datagrams": list(_malformed_datagrams()),
         "arrivals": list(_arrivals()),
@@ -299,7 +299,7 @@ def _challenges() -> Iterable[Json]:
         bytes([content[0] | codec.PHASE]) + content[1:],
         bytes([content[0] ^ 0xC0]) + content[1:],
     )
-    return malformed.challenges(key.sign(content), [key.sign(other) for other in others])
+    return outcomes.challenges(key.sign(content), [key.sign(other) for other in others])
 
 
 def _fields(record: Struct) -> Json:
@@ -384,7 +384,7 @@ def _acknowledging(newest: int, earlier: int) -> bytes:
 
 
 def _arrivals() -> Iterable[Json]:
-    for name, sequence, generation, outcome in arrivals.ARRIVALS:
+    for name, sequence, generation, outcome in outcomes.ARRIVALS:
         _, _, datagram = sealed("server", generation, sequence, DatagramKind.HEARTBEAT, SEALED[1][5])
         yield {
             "name": name,

@@ -9,7 +9,6 @@ import stat
 import subprocess
 from pathlib import Path
 from typing import Any, cast
-from uuid import UUID
 
 from twisted.internet import reactor
 from twisted.internet.interfaces import ITCPTransport
@@ -17,48 +16,20 @@ from twisted.internet.utils import getProcessOutputAndValue
 from twisted.protocols.portforward import ProxyFactory, ProxyServer
 from twisted.trial.unittest import SkipTest, SynchronousTestCase, TestCase
 
-from craftnet.server.settings import Settings
-from craftnet.tests.support.cpp import DIRECTORY, ROOT, CppClient, Event, built
+from craftnet.tests.support.client_process import (
+    CLIENT_SETTINGS,
+    RENEWING_SETTINGS,
+    Event,
+    changed,
+    happened,
+    short,
+    start_with_materials,
+)
+from craftnet.tests.support.cpp import DIRECTORY, ROOT, CppClient, built
 from craftnet.tests.support.eventually import until
-from craftnet.tests.support.live import LiveTestCase, envelope
-from craftnet.tests.support.samples import COPPER, IRON, PLAYER, RECIPE, SESSION
+from craftnet.tests.support.live import LiveTestCase
+from craftnet.tests.support.samples import IRON, SESSION
 from craftnet.tests.support.udp_relay import RelayedTestCase
-
-
-def start_with_materials(materials: int = 2) -> Event:
-    """A session's start, with `materials` materials; the first are iron and copper."""
-    names = [IRON, COPPER, *(UUID(int=number) for number in range(3, materials + 1))][:materials]
-    return envelope(
-        "crafting.session.start",
-        {
-            "session_id": str(SESSION),
-            "recipe_id": str(RECIPE),
-            "player_id": str(PLAYER),
-            "estimated_duration_seconds": 60,
-            "materials": [{"material_id": str(name), "quantity": 10, "quality": 50} for name in names],
-        },
-    )
-
-
-def changed(quantity: int, **more: object) -> Event:
-    """There is so much iron now."""
-    change = {"material_id": str(IRON), "change_type": "quantity_changed", "new_quantity": quantity}
-    return envelope("crafting.materials.update", {"session_id": str(SESSION), "changes": [change], **more})
-
-
-def short(available: int) -> dict[str, object]:
-    """A complaint about the iron."""
-    return {
-        "material_id": str(IRON),
-        "notification_type": "insufficient_quantity",
-        "required_quantity": 1000,
-        "available_quantity": available,
-    }
-
-
-def happened(name: str, **data: object) -> Event:
-    """Something became of the session."""
-    return envelope(f"crafting.session.{name}", {"session_id": str(SESSION), **data})
 
 
 class CuttableRelay(ProxyFactory):
@@ -158,9 +129,7 @@ class SourceTests(SynchronousTestCase):
 class CppClientTestCase(LiveTestCase):
     """A service, and what watches it."""
 
-    settings = Settings(
-        http="tcp:0:interface=127.0.0.1", udp="127.0.0.1:0", backend="memory:retention=0.2", drain_time=0.0
-    )
+    settings = CLIENT_SETTINGS
     timeout = 300
 
     def setUp(self) -> None:
@@ -247,15 +216,7 @@ class UdpTests(CppClientTestCase):
 class RotationTests(CppClientTestCase):
     """A server that replaces its keys and session tokens every second."""
 
-    settings = Settings(
-        http="tcp:0:interface=127.0.0.1",
-        udp="127.0.0.1:0",
-        backend="memory:retention=0.2",
-        drain_time=0.0,
-        udp_heartbeat=1000,
-        udp_key_rotation=1.0,
-        udp_token_renewal=1.0,
-    )
+    settings = RENEWING_SETTINGS
 
     async def test_connection_goes_on(self) -> None:
         await self.post(start_with_materials())
@@ -343,7 +304,8 @@ class WebSocketTests(CppClientTestCase):
         self.addCleanup(client.stop)
         await client.until("progress")
         for quantity in range(7, 13):
-            await self.post(changed(quantity, **({"notifications": [short(quantity)]} if quantity == 9 else {})))
+            more = {"notifications": [short(quantity)]} if quantity == 9 else {}
+            await self.post(changed(quantity, SESSION, **more))
             await client.until("change", quantity=quantity)
             if quantity % 2:
                 continue

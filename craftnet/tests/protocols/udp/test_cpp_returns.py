@@ -13,7 +13,8 @@ from twisted.trial.unittest import TestCase
 from twisted.web.http_headers import Headers
 
 from craftnet.tests.support.authority import insist
-from craftnet.tests.support.cpp import CppClient, Event, built
+from craftnet.tests.support.client_process import Event
+from craftnet.tests.support.cpp import CppClient, built
 from craftnet.tests.support.eventually import until
 from craftnet.tests.support.live import envelope, started, token
 from craftnet.tests.support.nodes import Node

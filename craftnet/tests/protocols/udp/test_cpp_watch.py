@@ -14,7 +14,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from craftnet.access.principal import PUBLISH
 from craftnet.server.settings import Settings
 from craftnet.tests.support.certificates import Issued, issued
-from craftnet.tests.support.cpp import CppClient, Event, built
+from craftnet.tests.support.client_process import Event
+from craftnet.tests.support.cpp import CppClient, built
 from craftnet.tests.support.live import LiveTestCase, envelope, in_thread, started, token
 from craftnet.tests.support.samples import IRON, PLAYER, SESSION
 from craftnet.tests.support.udp_relay import RelayedTestCase

@@ -5,55 +5,24 @@ from __future__ import annotations
 from itertools import count
 from uuid import UUID
 
-from craftnet.server.settings import Settings
-from craftnet.tests.support.live import LiveTestCase, envelope, started
-from craftnet.tests.support.node_udp import Event, NodeClient
-from craftnet.tests.support.samples import COPPER, IRON, OTHER_SESSION, PLAYER, RECIPE, SESSION
+from craftnet.tests.support.client_process import (
+    CLIENT_SETTINGS,
+    Event,
+    changed,
+    happened,
+    short,
+    start_with_materials,
+)
+from craftnet.tests.support.live import LiveTestCase, started
+from craftnet.tests.support.node_udp import NodeClient
+from craftnet.tests.support.samples import IRON, OTHER_SESSION, SESSION
 from craftnet.tests.support.udp_relay import RelayedTestCase
-
-
-def start_with_materials(session_id: UUID = SESSION, materials: int = 2) -> Event:
-    """A session's start, with this many materials; the first are iron and copper."""
-    names = [IRON, COPPER, *(UUID(int=number) for number in range(3, materials + 1))][:materials]
-    return envelope(
-        "crafting.session.start",
-        {
-            "session_id": str(session_id),
-            "recipe_id": str(RECIPE),
-            "player_id": str(PLAYER),
-            "estimated_duration_seconds": 60,
-            "materials": [{"material_id": str(name), "quantity": 10, "quality": 50} for name in names],
-        },
-    )
-
-
-def changed(quantity: int, session_id: UUID = SESSION, **more: object) -> Event:
-    """There is so much iron now."""
-    change = {"material_id": str(IRON), "change_type": "quantity_changed", "new_quantity": quantity}
-    return envelope("crafting.materials.update", {"session_id": str(session_id), "changes": [change], **more})
-
-
-def short(available: int) -> dict[str, object]:
-    """A complaint about the iron."""
-    return {
-        "material_id": str(IRON),
-        "notification_type": "insufficient_quantity",
-        "required_quantity": 1000,
-        "available_quantity": available,
-    }
-
-
-def happened(name: str, session_id: UUID = SESSION, **data: object) -> Event:
-    """Something became of a session."""
-    return envelope(f"crafting.session.{name}", {"session_id": str(session_id), **data})
 
 
 class NodeClientTestCase(LiveTestCase):
     """A service, and what watches it."""
 
-    settings = Settings(
-        http="tcp:0:interface=127.0.0.1", udp="127.0.0.1:0", backend="memory:retention=0.2", drain_time=0.0
-    )
+    settings = CLIENT_SETTINGS
 
     def watch(self, *sessions: UUID, options: tuple[str, ...] = ()) -> NodeClient:
         """A client, started."""
@@ -134,7 +103,7 @@ class NodeUdpTests(NodeClientTestCase):
 
     async def test_two_sessions(self) -> None:
         """They share a connection; one is left, the other goes on until it is left, too."""
-        await self.post(start_with_materials(), start_with_materials(OTHER_SESSION))
+        await self.post(start_with_materials(), start_with_materials(session_id=OTHER_SESSION))
         client = self.watch(SESSION, OTHER_SESSION)
         await client.until("materials", OTHER_SESSION)
         await self.post(changed(7, OTHER_SESSION), changed(6))
@@ -156,7 +125,7 @@ class NodeUdpTests(NodeClientTestCase):
     async def test_compressed_messages(self) -> None:
         """What becomes of several sessions in one moment comes packed, and is the same."""
         sessions = [UUID(int=number) for number in range(1, 6)]
-        await self.post(*(start_with_materials(session, 20) for session in sessions))
+        await self.post(*(start_with_materials(20, session) for session in sessions))
         client = self.watch(*sessions)
         await client.until("materials", sessions[-1])
         while not await self.counted("packed"):

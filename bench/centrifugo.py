@@ -34,7 +34,7 @@ from centrifugo_servers import TICK, TIMEOUT, Centrifugo, Craftnet, Server
 from lab import room_for
 
 from craftnet.client.load.measurement import Deliveries, Histogram
-from craftnet.client.load.plan import BATCH
+from craftnet.client.load.plan import EVENTS_PER_POST
 from craftnet.client.load.process import ServerProcesses, Use
 from craftnet.client.load.watchers import receive, stamp_arrivals
 from craftnet.client.load.websockets import QUALITY
@@ -97,7 +97,8 @@ class Driver:
             due = min(total, int((now - begin) // TICK * TICK * self._count))
             if due > done and not waiting:
                 updates = [
-                    (number % self._count, number // self._count) for number in range(done, min(due, done + BATCH))
+                    (number % self._count, number // self._count)
+                    for number in range(done, min(due, done + EVENTS_PER_POST))
                 ]
                 body, now = self._server.batch(updates, now), time.time()
                 for number, (watcher, turn) in enumerate(updates, done):

@@ -14,7 +14,7 @@ import jwt
 
 from craftnet.access.development import SECRET_VARIABLE, sign_token
 from craftnet.access.principal import PUBLISH
-from craftnet.client.load.plan import BATCH, LoadPlan, Share, tag
+from craftnet.client.load.plan import EVENTS_PER_POST, LoadPlan, Share, tag
 from craftnet.clocks import Moment
 from craftnet.contract.messages import Status
 from craftnet.crafting.progress import Progress
@@ -79,8 +79,8 @@ class Craftnet:
 
     def prepare(self, send: Callable[[bytes], None]) -> None:
         """See `Server`: every watcher's session is started."""
-        for first in range(0, self._share.watchers, BATCH):
-            numbers = range(first, min(first + BATCH, self._share.watchers))
+        for first in range(0, self._share.watchers, EVENTS_PER_POST):
+            numbers = range(first, min(first + EVENTS_PER_POST, self._share.watchers))
             send(b"\n".join(self._share.start(number, time.time()) for number in numbers))
 
     def handshake(self, number: int) -> str:

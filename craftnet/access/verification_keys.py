@@ -28,7 +28,7 @@ PublicKey = RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey
 MINIMUM_RSA_BITS = 2048
 """Bits (RFC 7518 section 3.3)."""
 
-ACCEPTED = f"RSA of {MINIMUM_RSA_BITS} bits or more, EC P-256 and Ed25519"
+ACCEPTED_KEYS = f"RSA of {MINIMUM_RSA_BITS} bits or more, EC P-256 and Ed25519"
 """The accepted public keys, for people."""
 
 
@@ -142,7 +142,7 @@ def key_from_pem(pem: bytes) -> VerificationKey:
         raise ConfigurationError("it is not a public key in PEM form") from None
     key = _verification_key(material, None)
     if key is None:
-        raise ConfigurationError(f"a key of this kind is not accepted; accepted are: {ACCEPTED}")
+        raise ConfigurationError(f"a key of this kind is not accepted; accepted are: {ACCEPTED_KEYS}")
     return key
 
 
@@ -158,7 +158,7 @@ def keys_from_jwks(document: bytes) -> tuple[VerificationKey, ...]:
         raise ConfigurationError("it is not a JSON Web Key Set") from None
     keys = tuple(key for key in map(_from_jwk, entries) if key is not None)
     if not keys:
-        raise ConfigurationError(f"it contains no usable signature key; accepted are: {ACCEPTED}")
+        raise ConfigurationError(f"it contains no usable signature key; accepted are: {ACCEPTED_KEYS}")
     return keys
 
 

@@ -34,10 +34,10 @@ RENEWAL_SECONDS = 2.0
 FLUSH_SECONDS = 0.25
 """Seconds for which a node collects entries before it sends them."""
 
-MAX_ENTRIES = 100
+MAX_TRACE_ENTRIES = 100
 """Maximum number of entries collected in that time; further ones are only counted."""
 
-MAX_SESSIONS = 8
+MAX_TRACED_SESSIONS = 8
 """Maximum number of sessions that a node traces at once."""
 
 
@@ -120,11 +120,11 @@ class Traces(Service):
         """Handles the request of a node for entries."""
         trace = self._made.get(session_id)
         if trace is None:
-            if len(self._made) >= MAX_SESSIONS:
+            if len(self._made) >= MAX_TRACED_SESSIONS:
                 raise TooManyRequests(
-                    f"This node traces {MAX_SESSIONS} sessions already: end another trace.",
+                    f"This node traces {MAX_TRACED_SESSIONS} sessions already: end another trace.",
                     retry_after=round(LEASE_SECONDS),
-                    limit=MAX_SESSIONS,
+                    limit=MAX_TRACED_SESSIONS,
                 )
             trace = self._made[session_id] = _SessionTrace(self._node, session_id)
         trace.leases[node] = self._node.clock.seconds() + LEASE_SECONDS
@@ -200,7 +200,7 @@ class _SessionTrace:
             self._stops.append(IInspectable(subscriber).trace(self._record))
 
     def _record(self, entry: TraceEntry) -> None:
-        if len(self._entries) >= MAX_ENTRIES:
+        if len(self._entries) >= MAX_TRACE_ENTRIES:
             self._dropped += 1
             return
         node = self._node.node

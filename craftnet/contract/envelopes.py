@@ -20,7 +20,7 @@ from craftnet.clocks import Moment
 from craftnet.contract.events import EVENT_TYPES, Event, EventData, EventOutcome, rejected
 from craftnet.contract.messages import MALFORMED, JsonDecoder
 
-VERSION = "1.0.0"
+ENVELOPE_VERSION = "1.0.0"
 """The version of the envelope that nearly every event has."""
 
 _MAJOR_VERSION = re.compile(r"0*1\.[0-9]+\.[0-9]+")
@@ -123,7 +123,9 @@ def decode(raw: bytes | Raw, now: Moment) -> Event | EventOutcome:
     try:
         envelope = _envelope_decoder.decode(raw)
         if not _is_understood(envelope.version):
-            return rejected(f"version {envelope.version!r} is not understood; send {VERSION!r} or another 1.x.y")
+            return rejected(
+                f"version {envelope.version!r} is not understood; send {ENVELOPE_VERSION!r} or another 1.x.y"
+            )
         decoder = _data_decoders.get(envelope.event_type)
         if decoder is None:
             return rejected(f"{_UNKNOWN_TYPE} {envelope.event_type!r}")

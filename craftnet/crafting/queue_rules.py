@@ -16,7 +16,7 @@ from craftnet.crafting.event_order import check_order, effective_time, stamp, wi
 from craftnet.crafting.state import QueueChange, QueueEntry, QueueState
 from craftnet.errors import EventRejected, misrouted
 
-MAX_ENTRIES = 64
+MAX_QUEUES = 64
 """Maximum number of queues in which one player may wait."""
 
 LEAVING = frozenset({QueueMessageType.STATION_AVAILABLE, QueueMessageType.QUEUE_TIMEOUT})
@@ -72,8 +72,8 @@ def advance_queue(state: QueueState, event: Event) -> QueueChange:
     entry = QueueEntry(_status(data), state.version + 1, since, event.session_id, stamps)
     others = tuple(known for known in state.entries if known is not before)
     entries = (*others, entry) if waiting else others
-    if len(entries) > MAX_ENTRIES:
-        raise EventRejected(f"the player already waits in {MAX_ENTRIES} queues")
+    if len(entries) > MAX_QUEUES:
+        raise EventRejected(f"the player already waits in {MAX_QUEUES} queues")
     if waiting:
         after = QueueState(state.player_id, entry.version, entries, state.since, state.stamps)
     else:

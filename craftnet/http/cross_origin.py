@@ -13,7 +13,7 @@ EXPOSED = (
 )
 """The header fields of answers that pages may read, besides those that the standard always lets them read."""
 
-MAX_AGE = 7200
+PREFLIGHT_MAX_AGE = 7200
 """Seconds for which a browser remembers what a preflight was answered; Chromium remembers none for longer."""
 
 NO_SITES = {"Vary": "Origin"}
@@ -62,7 +62,7 @@ class CrossOrigin:
             "Access-Control-Allow-Origin": headers["origin"],
             "Access-Control-Allow-Methods": ", ".join(methods),
             **({"Access-Control-Allow-Headers": ", ".join(reads)} if reads else {}),
-            "Access-Control-Max-Age": str(MAX_AGE),
+            "Access-Control-Max-Age": str(PREFLIGHT_MAX_AGE),
         }
 
     def _is_admitted(self, peer: str, headers: Mapping[str, str]) -> bool:

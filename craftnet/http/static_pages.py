@@ -35,8 +35,8 @@ MEDIA_TYPES = {
 HASHED = "assets/"
 """The folder of files that have a hash of their content in their names, and therefore never change."""
 
-FOREVER = 365 * 24 * 3600
-"""Seconds for which a cache may keep such a file."""
+IMMUTABLE = f"public, max-age={365 * 24 * 3600}, immutable"
+"""The Cache-Control of content that never changes under its address."""
 
 
 class PageFile(Struct, frozen=True):
@@ -82,7 +82,7 @@ class StaticFile(Endpoint):
     def __init__(self, file: PageFile) -> None:
         self._file = file
         self._media_type = MEDIA_TYPES[file.name.rpartition(".")[2]]
-        kept = f"public, max-age={FOREVER}, immutable" if file.name.startswith(HASHED) else "no-cache"
+        kept = IMMUTABLE if file.name.startswith(HASHED) else "no-cache"
         self._headers = {"Cache-Control": kept, "Vary": "Accept-Encoding"}
         if self._media_type.startswith(("text/html", "text/javascript", "image/svg")):
             self._headers |= {"Content-Security-Policy": POLICY, "Referrer-Policy": "no-referrer"}

@@ -15,7 +15,7 @@ from craftnet.errors import TooManyRequests
 from craftnet.limits.client_address import NO_NETWORKS, Networks, address_key
 from craftnet.limits.connection_limits import BURST_SECONDS
 
-SLACK = 0.01
+ROUNDING_TOLERANCE = 0.01
 """Tokens by which a bucket may be short: times as large as Unix time are rounded, and the errors of a burst add up."""
 
 
@@ -37,7 +37,7 @@ class TokenBucket:
         self.rate = rate
         self.burst = burst
         self.each = 1 / rate
-        self.ahead = (burst - 1 + SLACK) / rate
+        self.ahead = (burst - 1 + ROUNDING_TOLERANCE) / rate
 
     def take(self, full_at: float, now: float) -> float | None:
         """Takes a token if there is one: returns when the bucket is full again. Otherwise returns None."""
@@ -60,12 +60,12 @@ class TokenBucket:
 
     def debt(self, full_at: float, now: float) -> float:
         """The tokens owed; 0.0 when the bucket is not overdrawn."""
-        return max(0.0, (full_at - now) * self.rate - self.burst - SLACK)
+        return max(0.0, (full_at - now) * self.rate - self.burst - ROUNDING_TOLERANCE)
 
 
 Key = TypeVar("Key", bound=Hashable)
 
-REMEMBERED = 50_000
+MAX_KEYS = 50_000
 """Keys that are remembered at once. The least recent one is forgotten."""
 
 
@@ -83,7 +83,7 @@ class RateLimit(Generic[Key]):
         remembered: the number of keys that are remembered.
     """
 
-    def __init__(self, rate: float, message: str, *, remembered: int = REMEMBERED) -> None:
+    def __init__(self, rate: float, message: str, *, remembered: int = MAX_KEYS) -> None:
         self._bucket = bucket_of(rate)
         self._message = message
         self._remembered = remembered

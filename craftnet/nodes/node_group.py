@@ -33,16 +33,16 @@ ANSWER_TIMEOUT = 1.0
 SIGN_INTERVAL = 2.0
 """Seconds between two announcements."""
 
-SILENCE = 7.0
+NODE_TIMEOUT = 7.0
 """Seconds without an announcement after which a node counts as gone."""
 
 PUBLISH_INTERVAL = 1.0
 """Seconds between checks whether a followed answer has changed."""
 
-RENEWAL = 4.0
+FOLLOW_RENEWAL = 4.0
 """Seconds after which a node repeats a question whose answer it follows, in case a message was lost."""
 
-LEASE = 10.0
+FOLLOW_LEASE = 10.0
 """Seconds for which a node sends changed answers after a question."""
 
 _encoder = msgspec.msgpack.Encoder()
@@ -176,7 +176,7 @@ class NodeGroup(Service):
     @property
     def others(self) -> list[str]:
         """The names of the other live nodes."""
-        since = self._clock.seconds() - SILENCE
+        since = self._clock.seconds() - NODE_TIMEOUT
         self._seen = {name: at for name, at in self._seen.items() if at >= since}
         return sorted(self._seen)
 
@@ -193,7 +193,7 @@ class NodeGroup(Service):
         return await self._all(question, argument, self._ask)
 
     async def follow_all(
-        self, question: Question[Asked, Answered], argument: Asked, max_age: float = RENEWAL
+        self, question: Question[Asked, Answered], argument: Asked, max_age: float = FOLLOW_RENEWAL
     ) -> dict[str, Answered]:
         """Like `ask_all`, for repeated use: the other nodes send their answers when they change.
 
@@ -238,7 +238,7 @@ class NodeGroup(Service):
         if node == self.here:
             return await self._own(question, argument)
         self._check_known(node)
-        return await self._follow(node, question, argument, RENEWAL)
+        return await self._follow(node, question, argument, FOLLOW_RENEWAL)
 
     def _check_known(self, node: str) -> None:
         if node not in self.others:
@@ -279,9 +279,9 @@ class NodeGroup(Service):
     ) -> Answered:
         now = self._clock.seconds()
         key = question.name, _encoder.encode(argument)
-        self._followed = {name: each for name, each in self._followed.items() if now - each.used < LEASE}
+        self._followed = {name: each for name, each in self._followed.items() if now - each.used < FOLLOW_LEASE}
         held = self._followed.get((node, key))
-        if held is None or now - held.asked >= RENEWAL or now - held.received > max_age:
+        if held is None or now - held.asked >= FOLLOW_RENEWAL or now - held.received > max_age:
             self._followed.pop((node, key), None)
             answer = await self._request(node, *key, follow=True)
             held = _Followed(now, self._clock.seconds(), now, answer.status, answer.answer)
@@ -354,7 +354,7 @@ class NodeGroup(Service):
             self._bus.send(node, _encoder.encode(_Answer(message.number, *answer)))
         if message.follow and self.running:
             published = self._published.setdefault((message.question, message.argument), _Published({}))
-            published.leases[node] = self._clock.seconds() + LEASE
+            published.leases[node] = self._clock.seconds() + FOLLOW_LEASE
             if not self._publishing.running:
                 self._publishing.start(PUBLISH_INTERVAL, now=False)
 

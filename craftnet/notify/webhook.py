@@ -31,16 +31,16 @@ SECRET_VARIABLE = "CRAFTNET_WEBHOOK_SECRET"
 MINIMUM_SECRET = 32
 """Minimum length of the secret in bytes: the length of the hash."""
 
-BATCH = 100
+NOTICES_PER_REQUEST = 100
 """Maximum number of notifications in one request."""
 
 GATHERING = 1.0
 """Seconds that the first notification of a batch waits for others."""
 
-WAITING = 10_000
+MAX_WAITING = 10_000
 """Maximum number of waiting notifications; beyond it, the oldest are dropped."""
 
-TIMEOUT = 10.0
+ANSWER_TIMEOUT = 10.0
 """Seconds that the webhook has to answer."""
 
 FIRST_BACKOFF, MAX_BACKOFF = 1.0, 60.0
@@ -120,7 +120,7 @@ class Webhook(Service):
         self._client = client
         self._clock = clock
         self._uniform = uniform
-        self._waiting: deque[Notice] = deque(maxlen=WAITING)
+        self._waiting: deque[Notice] = deque(maxlen=MAX_WAITING)
         self._counts = store.numbers(families.NOTIFICATIONS)
         self._more: Deferred[None] | None = None
         self._batch: _Batch | None = None
@@ -145,7 +145,7 @@ class Webhook(Service):
 
     def add(self, notice: Notice) -> None:
         """Sends a notification soon. When too many wait, the oldest one is dropped."""
-        if len(self._waiting) == WAITING:
+        if len(self._waiting) == MAX_WAITING:
             self._count("dropped", 1)
         self._waiting.append(notice)
         if self._more is not None and not self._more.called:
@@ -178,12 +178,12 @@ class Webhook(Service):
             self._settle("delivered")
 
     async def _gather(self) -> _Batch:
-        """Waits for notifications, and takes up to `BATCH` of them."""
+        """Waits for notifications, and takes up to `NOTICES_PER_REQUEST` of them."""
         if not self._waiting:
             self._more = Deferred()
             await self._more
         await deferLater(self._clock, GATHERING)
-        notices = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
+        notices = [self._waiting.popleft() for _ in range(min(NOTICES_PER_REQUEST, len(self._waiting)))]
         backoff = Backoff(first=FIRST_BACKOFF, cap=MAX_BACKOFF, uniform=self._uniform)
         return _Batch(notices, self._clock.seconds(), backoff)
 
@@ -219,7 +219,7 @@ class Webhook(Service):
         }
         try:
             asked = self._client.post(
-                self._settings.url, data=body, headers=headers, allow_redirects=False, timeout=TIMEOUT
+                self._settings.url, data=body, headers=headers, allow_redirects=False, timeout=ANSWER_TIMEOUT
             )
             response = await asked
             await response.content()

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from craftnet.operator.configuration import EPILOG, separated, server_options
-from craftnet.runtime.addresses import BACKLOG
+from craftnet.runtime.addresses import LISTEN_BACKLOG
 from craftnet.runtime.rlimits import SPARE_FILES
 from craftnet.server.settings import Settings, settings_of
 
@@ -81,9 +81,9 @@ def _process(settings: Settings, read: Read) -> Iterator[SystemFinding]:
 
 def _sockets(settings: Settings, read: Read) -> Iterator[SystemFinding]:
     for name, wanted, why in (
-        ("net.core.somaxconn", BACKLOG, "after a restart of a proxy or of the network, clients that all return at "
-         "once wait for seconds before they are accepted"),
-        ("net.ipv4.tcp_max_syn_backlog", BACKLOG, "as for net.core.somaxconn, one step earlier"),
+        ("net.core.somaxconn", LISTEN_BACKLOG, "after a restart of a proxy or of the network, clients that all return "
+         "at once wait for seconds before they are accepted"),
+        ("net.ipv4.tcp_max_syn_backlog", LISTEN_BACKLOG, "as for net.core.somaxconn, one step earlier"),
     ):  # fmt: skip
         yield _kernel(name, wanted, why, read)
     if settings.udp != "off":

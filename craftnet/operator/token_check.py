@@ -33,7 +33,7 @@ from craftnet.server.settings import Settings, settings_of
 ACCEPTED, REFUSED, UNKNOWN = 0, 1, 3
 """Exit codes; 2 is wrong usage."""
 
-MAX_FILE = 65_536
+MAX_TOKEN_FILE = 65_536
 """Bytes of a file that are read; a token has at most 8192."""
 
 _EPILOG = f"""\
@@ -115,10 +115,10 @@ def _token(file: str | None, environ: Mapping[str, str]) -> str:
             if not text:
                 raise ConfigurationError(f"name a file, - for standard input, or set {TOKEN_VARIABLE}")
         elif file == "-":
-            text = sys.stdin.read(MAX_FILE)
+            text = sys.stdin.read(MAX_TOKEN_FILE)
         else:
             with Path(file).open("rb") as opened:
-                text = opened.read(MAX_FILE).decode("ascii")
+                text = opened.read(MAX_TOKEN_FILE).decode("ascii")
         return checked(text)
     except OSError as error:
         raise ConfigurationError(f"no token in {file}: {error.strerror}") from None

@@ -12,7 +12,7 @@ from craftnet.errors import ConfigurationError
 HTTP_PORT = 8080
 UDP_PORT = 8082
 
-BACKLOG = 4096
+LISTEN_BACKLOG = 4096
 """Connections that the kernel keeps until they are accepted: after an outage all clients reconnect at once."""
 
 _ENDPOINT_INTERFACE = re.compile(r"(?<!\\):interface=((?:[^:\\]|\\.)*)")
@@ -54,7 +54,7 @@ class TlsAddress(Struct, frozen=True):
     certificates: tuple[str, ...]
     dh_parameters: str | None = None
     interface: str = ""
-    backlog: int = BACKLOG
+    backlog: int = LISTEN_BACKLOG
 
 
 def parse_port(text: str) -> int:
@@ -130,7 +130,7 @@ def http_endpoint(option: str | None, port: str | None, *, loopback_only: bool, 
     """
     if option is None:
         number = HTTP_PORT if port is None else _environment_port(port)
-        return f"tcp:{number}:backlog={BACKLOG}" + (":interface=127.0.0.1" if loopback_only else "")
+        return f"tcp:{number}:backlog={LISTEN_BACKLOG}" + (":interface=127.0.0.1" if loopback_only else "")
     if loopback_only and not option.startswith("unix:"):
         interface = _ENDPOINT_INTERFACE.search(option)
         host = interface[1].replace("\\", "") if interface else ""
@@ -166,7 +166,7 @@ def parse_tls(description: str) -> TlsAddress | None:
         given[name] = re.sub(r"\\(.)", r"\1", value, flags=re.DOTALL)
     if "port" not in given or "privateKey" not in given:
         raise ConfigurationError(f"--http {description}: an ssl endpoint needs a port and a privateKey")
-    backlog = given.get("backlog", str(BACKLOG))
+    backlog = given.get("backlog", str(LISTEN_BACKLOG))
     if not (backlog.isascii() and backlog.isdigit()):
         raise ConfigurationError(f"--http {description}: backlog must be a number of connections, got {backlog!r}")
     files = (given.get("certKey", given["privateKey"]), given.get("extraCertChain"))

@@ -39,7 +39,7 @@ RECONNECT_DELAY = 0.1
 CALL_TIMEOUT = 10.0
 """Seconds for an answer of a worker."""
 
-START_TIMEOUT = 3.0
+RESTART_WAIT = 3.0
 """Seconds for which a call waits for a worker that is starting."""
 
 
@@ -92,8 +92,8 @@ class _OtherWorker:
         return succeed(None) if self._first is None else self._first.wait()
 
     def contact(self) -> Deferred[None]:
-        """Fires when calls are possible; fails with Unavailable when that takes longer than `START_TIMEOUT`."""
-        return self._contact.wait().addTimeout(START_TIMEOUT, self._clock).addErrback(self._not_there)
+        """Fires when calls are possible; fails with Unavailable when that takes longer than `RESTART_WAIT`."""
+        return self._contact.wait().addTimeout(RESTART_WAIT, self._clock).addErrback(self._not_there)
 
     def _connect(self) -> None:
         self._trying = self._endpoint.connect(self._factory)

@@ -13,7 +13,7 @@ from craftnet.observe.metrics import families
 from craftnet.observe.metrics.store import MetricStore
 from craftnet.streams.core.messages import DeadLetter, line_of
 
-MAX_FILE = 64 * 1_048_576
+MAX_FILE_SIZE = 64 * 1_048_576
 """Size in bytes at which the file is renamed to `….1`, replacing the previous one."""
 
 _MODE = 0o600  # messages contain players' ids.
@@ -32,7 +32,9 @@ class DeadLetters:
 
     _log = Logger()
 
-    def __init__(self, path: Path | None, store: MetricStore, wall: Callable[[], float], limit: int = MAX_FILE) -> None:
+    def __init__(
+        self, path: Path | None, store: MetricStore, wall: Callable[[], float], limit: int = MAX_FILE_SIZE
+    ) -> None:
         self._path = path
         self._wall = wall
         self._limit = limit

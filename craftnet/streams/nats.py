@@ -27,7 +27,7 @@ from craftnet.streams.interfaces import IEventStream, IEventStreamFactory, IStre
 from craftnet.streams.nats_connection import AnyServer, NatsConnection
 from craftnet.streams.nats_settings import ARGUMENTS, NatsSettings, nats_settings
 
-BATCH = 500
+PULL_BATCH = 500
 """Messages per pull request; the next request is sent once half of them have arrived."""
 
 PULL_SECONDS = 30.0
@@ -36,7 +36,7 @@ PULL_SECONDS = 30.0
 HEARTBEAT = 5.0
 """Seconds between the server's heartbeats while a pull request is open."""
 
-SILENCE = 2.5 * HEARTBEAT
+SILENCE_TIMEOUT = 2.5 * HEARTBEAT
 """Seconds without a byte after which the connection counts as lost."""
 
 CHECK_INTERVAL = 2.0
@@ -196,13 +196,13 @@ class NatsStream:
 
     def _pull(self) -> None:
         """Requests messages, unless enough are already requested."""
-        if not self._ready or self._pausing or self._connection is None or sum(self._pulls.values()) > BATCH // 2:
+        if not self._ready or self._pausing or self._connection is None or sum(self._pulls.values()) > PULL_BATCH // 2:
             return
         number = next(self._numbers)
-        self._pulls[number] = BATCH
+        self._pulls[number] = PULL_BATCH
         settings = self._settings
         subject = f"$JS.API.CONSUMER.MSG.NEXT.{settings.stream}.{settings.consumer}"
-        body = wire.pull(BATCH, PULL_SECONDS, HEARTBEAT, self._pin)
+        body = wire.pull(PULL_BATCH, PULL_SECONDS, HEARTBEAT, self._pin)
         self._connection.write(wire.publish(subject, body, f"{self._inbox}.{number}"))
 
     def _ask(self) -> None:
@@ -241,7 +241,7 @@ class NatsStream:
         connection = self._connection
         if connection is None:
             return
-        if self.clock.seconds() > connection.heard_at + SILENCE:
+        if self.clock.seconds() > connection.heard_at + SILENCE_TIMEOUT:
             self.failed("the NATS server does not respond")
             connection.transport.abortConnection()  # type: ignore[union-attr]  # it is connected.
         else:

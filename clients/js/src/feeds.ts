@@ -16,6 +16,14 @@ export interface CraftSnapshot {
   readonly queues: readonly QueuePlace[];
 }
 
+/** Everything of a player, as far as it is known. A new object after each change. */
+export interface PlayerSnapshot {
+  /** The crafts under way, by session, oldest first. */
+  readonly crafts: Readonly<Record<string, CraftSnapshot>>;
+  /** By station; "" stands for a queue without one. */
+  readonly places: Readonly<Record<string, QueuePlace>>;
+}
+
 export interface CraftEvents extends FeedEvents {
   progress: Progress;
   /** All materials, and those that are new, different or gone. */

@@ -1,19 +1,10 @@
 /** The feed of everything of a player. */
 
 import { player, type PlayerChange, type PlayerCraftChange, type PlayerState } from "./core/player.js";
-import type { QueuePlace } from "./core/model.js";
 import type { CraftState } from "./core/reduce.js";
 import { Feed } from "./feed.js";
-import { CraftView, type CraftSnapshot, type QueueEvents } from "./feeds.js";
+import { CraftView, type CraftSnapshot, type PlayerSnapshot, type QueueEvents } from "./feeds.js";
 import type { Shared } from "./options.js";
-
-/** Everything of a player, as far as it is known. A new object after each change. */
-export interface PlayerSnapshot {
-  /** The crafts under way, by session, oldest first. */
-  readonly crafts: Readonly<Record<string, CraftSnapshot>>;
-  /** By station; "" stands for a queue without one. */
-  readonly places: Readonly<Record<string, QueuePlace>>;
-}
 
 export interface PlayerEvents extends QueueEvents {
   /** A craft has started, changed or ended: its newest snapshot. */
@@ -52,4 +43,5 @@ export class Player extends Feed<PlayerState, PlayerChange, PlayerEvents, Player
   }
 }
 
+export type { PlayerSnapshot } from "./feeds.js";
 export { snapshot } from "./snapshot.js"; // fetched together, when either is used

@@ -4,9 +4,8 @@ import { now } from "./alarm.js";
 import { clockOffset } from "./core/model.js";
 import { player } from "./core/player.js";
 import { crafting, type CraftState, type Rules } from "./core/reduce.js";
-import { CraftView, type CraftSnapshot } from "./feeds.js";
+import { CraftView, type CraftSnapshot, type PlayerSnapshot } from "./feeds.js";
 import type { Shared } from "./options.js";
-import type { PlayerSnapshot } from "./player.js";
 import type { Target } from "./transports/transport.js";
 
 /** What the feed of each kind has as its `snapshot`. */

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from craftnet.crafting.progress import Progress
 from craftnet.protocols.udp.core.path_stats import PathStats
 
-RESOLUTION = 0.005
+TRANSIT_RESOLUTION = 0.005
 """Points of progress lost to rounding in transit …"""
 
 CLOCK_RESOLUTION = 0.001
@@ -59,7 +59,7 @@ def error_bound(progress: Progress | None, conditions: PathStats, tolerance: flo
     The server sends what would be wrong by more than its `tolerance`; rounding and the uncertainty of the clock offset
     add to that.
     """
-    bound = tolerance + RESOLUTION
+    bound = tolerance + TRANSIT_RESOLUTION
     if progress is not None and progress.moving:
         left, seconds = 100.0 - progress.percent, conditions.uncertainty + CLOCK_RESOLUTION
         bound += left * min(1.0, seconds / progress.remaining) if progress.remaining else left

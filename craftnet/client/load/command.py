@@ -27,10 +27,10 @@ from craftnet.client.load.worker import DELIVERY_GRACE, PHASES, REPORT_INTERVAL,
 from craftnet.errors import ConfigurationError
 from craftnet.runtime.rlimits import raise_open_files_limit
 
-CONNECTING = 0.02
+CONNECT_TIME = 0.02
 """Seconds that the watchers, one by one, may take to connect beyond the ramp before the run is given up."""
 
-SLACK = 60.0
+MAX_OVERRUN = 60.0
 """Seconds by which the rest of a run may exceed its planned duration."""
 
 BEGIN = 0.5
@@ -163,7 +163,7 @@ def begin_load(options: argparse.Namespace, token: str, out: TextIO, err: TextIO
         seconds=options.seconds,
         batch=options.batch,
     )
-    longest = plan.ramp + plan.watchers * CONNECTING + plan.seconds + DELIVERY_GRACE + SLACK
+    longest = plan.ramp + plan.watchers * CONNECT_TIME + plan.seconds + DELIVERY_GRACE + MAX_OVERRUN
     parts = shares(plan, options.transport, options.processes, token, time.time() + longest)
     server = None if options.server_pid is None else ServerProcesses(options.server_pid)
     report = _Run(plan, parts, server, err).run(options.percentile)

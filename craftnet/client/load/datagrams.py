@@ -24,13 +24,13 @@ from craftnet.protocols.udp.core.negotiation import agreed
 from craftnet.protocols.wire.codec import connection_id
 from craftnet.runtime.timers import Deadlines
 
-BURST = 256
+DATAGRAMS_PER_READ = 256
 """Datagrams that are read before any is processed; the kernel's buffer has room for more meanwhile."""
 
 BUFFER = 8 << 20
 """Octets that the kernel is asked to buffer; it may buffer less."""
 
-HEADERS = 28
+HEADER_SIZE = 28
 """Octets of the IPv4 and UDP headers, counted with each datagram."""
 
 _decoder = JsonDecoder(UdpConnectResponse)
@@ -156,7 +156,7 @@ class DatagramWatchers:
     def _read(self, line: socket.socket) -> None:
         arrivals: list[_Arrival] = []
         try:
-            while len(arrivals) < BURST:
+            while len(arrivals) < DATAGRAMS_PER_READ:
                 arrivals.append(_Arrival(*receive(line)))
         except BlockingIOError:
             pass
@@ -167,7 +167,7 @@ class DatagramWatchers:
             name = connection_id(datagram)
             watcher = self._watchers.get(name)
             if watcher is not None:
-                self._observer.received(watcher.number, len(datagram) + HEADERS)
+                self._observer.received(watcher.number, len(datagram) + HEADER_SIZE)
                 self._do(name, watcher, watcher.connection.receive(datagram, now), when)
 
     def _do(self, name: int, watcher: _UdpWatcher, output: Output, when: float) -> None:

@@ -12,7 +12,7 @@ from craftnet.client.load.plan import TAGS, UDP, WS, Transport, tag
 LATENCY = {WS: 0.005, UDP: 0.001}
 """Seconds that the service promises for an update to reach its watcher, by transport."""
 
-OCTETS = 50_000
+PROMISED_RATE = 50_000
 """Bytes per second that the service promises for an active session."""
 
 MEMORY = 10_000
@@ -207,7 +207,9 @@ def promises(results: list[Result], server: ServerUse | None, percent: float) ->
         kept = measured < limit and result.latencies.count > 0
         found.append(Promise(name, "ms", limit * 1e3, measured * 1e3, kept, timed=True))
         octets = result.octets_per_session
-        found.append(Promise(f"{where} traffic of a session", "KB/s", OCTETS / 1e3, octets / 1e3, octets < OCTETS))
+        found.append(
+            Promise(f"{where} traffic of a session", "KB/s", PROMISED_RATE / 1e3, octets / 1e3, octets < PROMISED_RATE)
+        )
     watchers = sum(result.watchers for result in results)
     if server is not None and watchers >= MEMORY_WATCHERS:
         each = (server.full - server.empty) / watchers

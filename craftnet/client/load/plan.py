@@ -17,13 +17,13 @@ Transport = Literal["ws", "udp"]
 WS: Transport = "ws"
 UDP: Transport = "udp"
 
-DURATION = 3600
+SESSION_DURATION = 3600
 """Estimated seconds of every session: the longest that the contract allows."""
 
 TAGS = 100
 """The number of values of `current_quality`: each update of a session carries the next."""
 
-BATCH = 500
+EVENTS_PER_POST = 500
 """Maximum number of events in one body; the body stays below the server's limit of 1 MiB."""
 
 PROCESS_RATE: dict[Transport, float] = {WS: 12_000.0, UDP: 2500.0}
@@ -98,7 +98,7 @@ class Share(Struct, frozen=True, kw_only=True):
         """The event that starts a session."""
         session = self.session(number)
         data = {"session_id": session, "recipe_id": _RECIPE, "player_id": self.player(number)}
-        return self._event("session.start", number, 0, now, {**data, "estimated_duration_seconds": DURATION})
+        return self._event("session.start", number, 0, now, {**data, "estimated_duration_seconds": SESSION_DURATION})
 
     def update(self, number: int, turn: int, elapsed: float, now: float) -> bytes:
         """Update `turn` of a session: its quality changes, so every watcher must receive it at once.
@@ -106,7 +106,7 @@ class Share(Struct, frozen=True, kw_only=True):
         Arguments:
             elapsed: seconds since the session was started.
         """
-        percent = round(min(99.0, 100.0 * elapsed / DURATION), 3)
+        percent = round(min(99.0, 100.0 * elapsed / SESSION_DURATION), 3)
         data = {"session_id": self.session(number), "progress_percentage": percent, "status": "active"}
         return self._event("session.progress", number, turn + 1, now, {**data, "current_quality": tag(turn)})
 

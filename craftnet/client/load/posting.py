@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from craftnet import __version__
 from craftnet.errors import CraftnetError
 
-TIMEOUT = 10.0
+REQUEST_TIMEOUT = 10.0
 """Seconds to send a request, and to receive its answer."""
 
 Then = Callable[[bytes, float], None]
@@ -40,7 +40,7 @@ class Poster:
     def __init__(self, selector: BaseSelector, url: str, token: str) -> None:
         parts = urlsplit(url)
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        self._connection = kind(parts.hostname or "", parts.port, timeout=TIMEOUT)
+        self._connection = kind(parts.hostname or "", parts.port, timeout=REQUEST_TIMEOUT)
         self._selector = selector
         self._headers = {"Authorization": f"Bearer {token}", "User-Agent": f"craftnet/{__version__} load"}
         self._began = 0.0

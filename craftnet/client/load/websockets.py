@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from craftnet.client.core.address import Address
 from craftnet.client.load.plan import Share
-from craftnet.client.load.posting import TIMEOUT, LoadFailed, reason
+from craftnet.client.load.posting import REQUEST_TIMEOUT, LoadFailed, reason
 from craftnet.client.load.watchers import SIZE, Observer, receive, stamp_arrivals
 from craftnet.protocols.websocket.core import frames
 
@@ -58,7 +58,7 @@ class WebSocketWatchers:
         """Sends the handshake; the selector does the rest."""
         address = self._address
         try:
-            connection = socket.create_connection((address.host, address.port), TIMEOUT)
+            connection = socket.create_connection((address.host, address.port), REQUEST_TIMEOUT)
             if self._tls is not None:
                 connection = self._tls.wrap_socket(connection, server_hostname=address.host)
         except OSError as error:

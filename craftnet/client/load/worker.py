@@ -17,7 +17,7 @@ from msgspec import Struct
 from craftnet.client.core.address import Address
 from craftnet.client.load.datagrams import DatagramWatchers
 from craftnet.client.load.measurement import Deliveries, Result
-from craftnet.client.load.plan import BATCH, WS, Share
+from craftnet.client.load.plan import EVENTS_PER_POST, WS, Share
 from craftnet.client.load.posting import LoadFailed, Poster
 from craftnet.client.load.watchers import Watchers
 from craftnet.client.load.websockets import WebSocketWatchers
@@ -84,8 +84,8 @@ class Worker:
         """
         share, now = self._share, time.time()
         self._started = now
-        for first in range(0, share.watchers, BATCH):
-            numbers = range(first, min(first + BATCH, share.watchers))
+        for first in range(0, share.watchers, EVENTS_PER_POST):
+            numbers = range(first, min(first + EVENTS_PER_POST, share.watchers))
             self._post_and_wait([share.start(number, now) for number in numbers])
             self._report("starting", first)
         begin, opened = time.time(), 0
@@ -125,8 +125,8 @@ class Worker:
         """Disconnects the watchers and ends the sessions."""
         share = self._share
         self._watchers.close()
-        for first in range(0, share.watchers, BATCH):
-            numbers = range(first, min(first + BATCH, share.watchers))
+        for first in range(0, share.watchers, EVENTS_PER_POST):
+            numbers = range(first, min(first + EVENTS_PER_POST, share.watchers))
             self._post_and_wait([share.end(number, time.time()) for number in numbers])
         self._poster.close()
 
@@ -166,7 +166,7 @@ class Worker:
         if due <= self._posted or now < at or not self._poster.idle:
             self._turn(max(0.0, at - now) if self._poster.idle else 0.05)
             return
-        numbers = range(self._posted, min(due, self._posted + BATCH))
+        numbers = range(self._posted, min(due, self._posted + EVENTS_PER_POST))
         self._posted, idle_since = numbers.stop, self._poster.idle_since
         events = [
             share.update(number % share.watchers, number // share.watchers, now - self._started, now)

@@ -24,7 +24,7 @@ from craftnet.crafting.updates import Update
 FRAMES = 10
 """Frames per second."""
 
-RESOLUTION = 0.1
+SHOWN_RESOLUTION = 0.1
 """Points of progress lost because the figure is rounded down."""
 
 _COLOURS = {
@@ -125,5 +125,5 @@ class Screen:
         percent, remaining = self._display.percent(now), self._display.remaining(now)
         connection = self._connection
         if self._line is not None:
-            connection += f", {self._line.shown(self._display.deviation(now) + RESOLUTION).words}"
+            connection += f", {self._line.shown(self._display.deviation(now) + SHOWN_RESOLUTION).words}"
         self._live.update(picture(self._feed, percent, remaining, connection), refresh=True)

@@ -8,7 +8,7 @@ from craftnet.http.description.openapi import LICENSE, TITLE, Described, Documen
 from craftnet.http.description.schemas import Schemas
 from craftnet.http.operations import Channel, Message, Parameter
 
-VERSION = "3.0.0"
+ASYNCAPI_VERSION = "3.0.0"
 """Of AsyncAPI."""
 
 OVERVIEW = """\
@@ -56,7 +56,7 @@ def asyncapi(routes: Routes, version: str, bases: Sequence[str]) -> Document:
             if several:
                 operations.setdefault(*_operation(each, channel, action, several))
     return {
-        "asyncapi": VERSION,
+        "asyncapi": ASYNCAPI_VERSION,
         "info": {"title": TITLE, "version": version, "description": OVERVIEW, "license": LICENSE},
         "defaultContentType": "application/json",
         "servers": servers,

@@ -66,15 +66,12 @@ from craftnet.http.operations import (
     Text,
     by_method,
 )
+from craftnet.http.static_pages import IMMUTABLE
 from craftnet.interfaces import ISubscriber
 from craftnet.limits.handshake_guard import HandshakeGuard
 from craftnet.protocols.sse.core.event_stream import HEADERS, MEDIA_TYPE, StreamEnd
 from craftnet.protocols.websocket.core.dictionaries import Dictionaries, UnknownDictionary
 from craftnet.protocols.websocket.core.token_renewal import TokenAccepted, TokenOffer, TokenRefused
-
-FOREVER = 365 * 24 * 3600
-"""Seconds. A dictionary never changes; a better one gets another id."""
-
 
 CRAFTING = Message(WebSocketCraftingMessage, "Progress, materials or the queue of a session.")
 QUEUE = Message(WebSocketQueueMessage, "A player's place in a queue.")
@@ -209,7 +206,7 @@ class DictionaryOctets(Endpoint):
         except UnknownDictionary as error:
             raise NotFound("There is no such dictionary.", details={"dictionaries": list(error.known)}) from None
         etag = f'"{found.digest}"'
-        headers = {"ETag": etag, "Cache-Control": f"public, max-age={FOREVER}, immutable"}
+        headers = {"ETag": etag, "Cache-Control": IMMUTABLE}  # a better dictionary gets another id.
         if matches(call.header("If-None-Match"), frozenset({etag})):
             return Response(304, headers=headers)
         return Response(200, found.octets, headers, OCTETS)

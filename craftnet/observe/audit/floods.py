@@ -11,7 +11,7 @@ from craftnet.limits.client_address import address_key
 from craftnet.limits.token_bucket import TokenBucket
 from craftnet.observe.audit.events import FLOODS, SecurityEvent, SecurityEventType
 
-WINDOW = 10.0
+FLOOD_WINDOW = 10.0
 """Seconds over which repetitions of an event are counted before their number is recorded."""
 
 MAX_FLOODS = 4096
@@ -20,7 +20,7 @@ MAX_FLOODS = 4096
 RATE = 50.0
 """Events per second that clients can cause, of all kinds, recorded one by one …"""
 
-BURST = 500.0
+FLOOD_BURST = 500.0
 """… and this many at once after a pause."""
 
 _Key = tuple[SecurityEventType, str, str, UUID | None, int | None, str]
@@ -62,7 +62,12 @@ class FloodAggregator:
     """
 
     def __init__(
-        self, *, window: float = WINDOW, rate: float = RATE, burst: float = BURST, capacity: int = MAX_FLOODS
+        self,
+        *,
+        window: float = FLOOD_WINDOW,
+        rate: float = RATE,
+        burst: float = FLOOD_BURST,
+        capacity: int = MAX_FLOODS,
     ) -> None:
         self._window = window
         self._bucket = TokenBucket(rate, burst)

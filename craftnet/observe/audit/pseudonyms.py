@@ -25,7 +25,7 @@ from craftnet.errors import ConfigurationError
 KEY_SIZE = 32
 """Bytes of a player's key."""
 
-REMEMBERED = 20_000
+MAX_PSEUDONYMS = 20_000
 """Pseudonyms that are kept in memory."""
 
 BUSY_TIMEOUT = 5.0
@@ -81,7 +81,7 @@ class Pseudonyms:
             pseudonym = self.find(player)
             assert pseudonym is not None
             found[player] = self._known[player] = pseudonym
-        while len(self._known) > REMEMBERED:
+        while len(self._known) > MAX_PSEUDONYMS:
             self._known.popitem(last=False)
         return found
 

@@ -15,7 +15,7 @@ from craftnet.interfaces import IAuditLog
 from craftnet.observe.audit.events import SecurityEvent
 from craftnet.observe.audit.floods import FloodAggregator
 
-REMEMBERED = 1000
+RECENT_EVENTS = 1000
 """Events that are kept in memory."""
 
 MAX_TEXT = 200
@@ -36,7 +36,7 @@ class SecurityEvents:
 
     _log = Logger()
 
-    def __init__(self, clock: IClock, floods: FloodAggregator | None = None, remembered: int = REMEMBERED) -> None:
+    def __init__(self, clock: IClock, floods: FloodAggregator | None = None, remembered: int = RECENT_EVENTS) -> None:
         self._clock = clock
         self._floods = floods or FloodAggregator()
         self._recent: deque[SecurityEvent] = deque(maxlen=remembered)
@@ -48,7 +48,7 @@ class SecurityEvents:
         if self._floods.admit(event, self._clock.seconds()):
             self._pass_on(event)
 
-    def recent(self, most: int = REMEMBERED) -> list[SecurityEvent]:
+    def recent(self, most: int = RECENT_EVENTS) -> list[SecurityEvent]:
         """The last events, oldest first.
 
         Arguments:

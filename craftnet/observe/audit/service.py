@@ -26,7 +26,7 @@ from craftnet.observe.metrics.store import MetricStore
 MAX_WAITING = 10_000
 """Events that wait to be written; further ones are lost, and counted."""
 
-BATCH = 1_000
+EVENTS_PER_WRITE = 1_000
 """Events that are written at once."""
 
 TURN = 1.0
@@ -202,7 +202,7 @@ class AuditLog(Service):
 
     async def _write_batch(self) -> bool:
         """Writes a batch of waiting events; returns whether it succeeded."""
-        batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
+        batch = [self._waiting.popleft() for _ in range(min(EVENTS_PER_WRITE, len(self._waiting)))]
         self._in_batch, lost, first = len(batch), self._lost, list[SecurityEvent]()
         if self._failing is not None:
             since, reason = self._failing

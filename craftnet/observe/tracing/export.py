@@ -27,7 +27,7 @@ from craftnet.observe.metrics.store import MetricStore
 MAX_WAITING = 4096
 """Spans that wait to be exported; further ones are dropped, and counted."""
 
-BATCH = 512
+SPANS_PER_REQUEST = 512
 """Spans in one request."""
 
 EXPORT_INTERVAL = 1.0
@@ -79,8 +79,8 @@ class SpanQueue(SpanProcessor):
             self.count("dropped")
 
     def take(self) -> list[ReadableSpan]:
-        """Removes the oldest spans: at most `BATCH`."""
-        return [self._spans.popleft() for _ in range(min(BATCH, len(self._spans)))]
+        """Removes the oldest spans: at most `SPANS_PER_REQUEST`."""
+        return [self._spans.popleft() for _ in range(min(SPANS_PER_REQUEST, len(self._spans)))]
 
     def count(self, outcome: str, number: int = 1) -> None:
         """Counts spans: exported, failed or dropped."""

@@ -30,7 +30,7 @@ from craftnet.providers.redis.key_names import KeyNames
 from craftnet.providers.redis.node_bus import RedisNodeBus
 from craftnet.providers.redis.node_registry import RedisNodeRegistry
 from craftnet.providers.redis.player_index import PlayerIndex
-from craftnet.providers.redis.revocations import BACKLOG, MAX_REVOCATIONS, RedisRevocations
+from craftnet.providers.redis.revocations import MAX_REVOCATIONS, STREAM_LENGTH, RedisRevocations
 from craftnet.providers.redis.server_clock import ServerClock
 from craftnet.providers.redis.server_info import EvictionWatch
 from craftnet.providers.redis.settings import (
@@ -93,7 +93,7 @@ class RedisBackend:
         self.sweeper = Sweeper([one.name for one in (SESSIONS, MATERIALS, QUEUES)], keys, asking, settings, time)
         self._event_stream = EventStreamConsumer(taking, asking, keys, Sources.of(self), reactor)
         self.revocations = RedisRevocations(
-            revoking, asking, keys, time, reactor, capacity=MAX_REVOCATIONS, backlog=BACKLOG
+            revoking, asking, keys, time, reactor, capacity=MAX_REVOCATIONS, backlog=STREAM_LENGTH
         )
         self.connection_slots = RedisConnectionSlots(asking, keys, reactor, lease=LEASE_SECONDS)
         self.eviction = EvictionWatch(asking, reactor)

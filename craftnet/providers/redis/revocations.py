@@ -31,7 +31,7 @@ from craftnet.runtime.deferreds import RestartedTask, Waiters
 MAX_REVOCATIONS = 100_000
 """Maximum number of stored entries: as many as a node has room for."""
 
-BACKLOG = 10_000
+STREAM_LENGTH = 10_000
 """Entries of the stream. A node that lags further loads everything again."""
 
 ENTRIES_PER_READ = 1000
@@ -79,7 +79,7 @@ class RedisRevocations(Service):
         reactor: Any,
         *,
         capacity: int = MAX_REVOCATIONS,
-        backlog: int = BACKLOG,
+        backlog: int = STREAM_LENGTH,
     ) -> None:
         self._blocking = blocking
         self._asking = asking

@@ -22,7 +22,7 @@ from craftnet.providers.workshop.simulation import settings
 RETENTION = 60.0
 """Seconds that a finished session is kept: long enough to look at, short enough for fast simulations."""
 
-REMEMBERED = 10_000
+MAX_EVENT_IDS = 10_000
 """Event ids that are remembered; the workshop never repeats an event."""
 
 
@@ -36,7 +36,7 @@ class WorkshopBackend:
 
     def __init__(self, clock: IReactorTime, wanted: settings.WorkshopSettings, shards: Shards | None = None) -> None:
         capacity = max(MemorySettings().capacity, 2 * wanted.players)
-        memory = MemoryBackend(clock, MemorySettings(capacity=capacity, retention=RETENTION, remembered=REMEMBERED))
+        memory = MemoryBackend(clock, MemorySettings(capacity=capacity, retention=RETENTION, remembered=MAX_EVENT_IDS))
         self.sessions = memory.sessions
         self.materials = memory.materials
         self.queues = memory.queues

@@ -24,7 +24,7 @@ from craftnet.limits.handshake_guard import HandshakeGuard
 from craftnet.limits.origins import Origins
 from craftnet.nodes.regions import Regions
 from craftnet.notify.notifier import Notifier
-from craftnet.notify.webhook import TIMEOUT, Webhook, webhook_settings
+from craftnet.notify.webhook import ANSWER_TIMEOUT, Webhook, webhook_settings
 from craftnet.protocols.feed.server.feed_connections import FeedConnections
 from craftnet.protocols.udp.core.delay_pacing import Congestion
 from craftnet.protocols.udp.core.key_exchange import is_supported
@@ -177,7 +177,7 @@ def build_notifications(base: Base, transports: Transports, environ: Mapping[str
     if base.settings.notify is None:
         return ()
     settings = webhook_settings(base.settings.notify, environ)
-    client = HTTPClient(Agent(base.reactor, connectTimeout=TIMEOUT))
+    client = HTTPClient(Agent(base.reactor, connectTimeout=ANSWER_TIMEOUT))
     webhook = Webhook(settings, client, base.reactor, base.metrics.store)
     slots, udp, cluster = transports.feeds.gate.occupancy, transports.udp_service, base.state.cluster
 

@@ -12,7 +12,7 @@ from craftnet.protocols.udp.core.delay_pacing import Congestion
 from craftnet.protocols.udp.core.key_exchange import MLKEM768
 from craftnet.protocols.udp.core.negotiation import PATH_SIZE
 from craftnet.protocols.udp.server.connection import Terms
-from craftnet.protocols.udp.server.tickets import RENEWAL
+from craftnet.protocols.udp.server.tickets import TOKEN_RENEWAL
 from craftnet.protocols.websocket.core.dictionaries import MAX_ID, NEWEST
 from craftnet.protocols.websocket.server.factory import MISSED_PONGS
 from craftnet.server.options.option import Option
@@ -101,7 +101,7 @@ class UdpOptions:
             least=1,
             most=1800,
         ),
-    ] = RENEWAL
+    ] = TOKEN_RENEWAL
     udp_key_exchange: Annotated[
         str,
         Option(

@@ -19,7 +19,7 @@ from craftnet.contract.envelopes import decode_each, is_of_unknown_type
 from craftnet.contract.events import NOT_STARTED, Event, EventOutcome, QueueUpdate, SessionStart, rejected
 from craftnet.streams.core.messages import MAX_MESSAGE, DeadLetter, DeadLetterReason, StreamMessage
 
-START_TIMEOUT = 10.0
+SESSION_START_TIMEOUT = 10.0
 """Seconds that an event waits for the start of its session."""
 
 FIRST_RETRY = 0.25
@@ -28,7 +28,7 @@ FIRST_RETRY = 0.25
 MAX_WAITING = 20_000
 """Maximum number of events that wait for a start; beyond it, the oldest are given up."""
 
-BATCH = 200
+APPLY_BATCH = 200
 """Maximum number of messages applied together: a few milliseconds of work."""
 
 MAX_QUEUED = 5_000
@@ -144,7 +144,7 @@ class Consumption:
         """The next messages to apply, in order; empty if there are none now."""
         self._lost.clear()
         due = self._due(now.steady)
-        messages = [self._queue.popleft() for _ in range(min(BATCH - len(due), len(self._queue)))]
+        messages = [self._queue.popleft() for _ in range(min(APPLY_BATCH - len(due), len(self._queue)))]
         self._queued_bytes -= sum(len(message.value) for message in messages)
         return self._in_order(due + _decoded(messages, now), now.steady)
 
@@ -178,7 +178,7 @@ class Consumption:
         if not self._waiting or now < self._next_look:
             return due
         for session, waiting in list(self._waiting.items()):
-            if len(due) >= BATCH:
+            if len(due) >= APPLY_BATCH:
                 return due
             if waiting.retry_at <= now:
                 due += self._released(session)
@@ -216,8 +216,8 @@ class Consumption:
 
     def _wait(self, taken: Taken, session: UUID, now: float) -> None:
         if taken.deadline is None:
-            taken.deadline = now + START_TIMEOUT
-        since = taken.deadline - START_TIMEOUT
+            taken.deadline = now + SESSION_START_TIMEOUT
+        since = taken.deadline - SESSION_START_TIMEOUT
         waiting = self._waiting.get(session)
         if waiting is None:
             pause = max(FIRST_RETRY, (now - since) / 4)

@@ -20,7 +20,7 @@ from craftnet.streams.interfaces import StreamStatus
 POLL_TIMEOUT = 0.1
 """Seconds that a poll waits for a message. A due commit or a pause waits no longer than this."""
 
-BATCH = 500
+READ_BATCH = 500
 """Maximum number of messages handed to the receiver in one call."""
 
 COMMIT_INTERVAL = 1.0
@@ -195,7 +195,7 @@ class KafkaReader:
             raise self._fatal
         if first is not None:
             # Not consume() alone: it waits for the last message of a batch, not for the first.
-            read = [first, *self._consumer.consume(BATCH - 1, 0)]
+            read = [first, *self._consumer.consume(READ_BATCH - 1, 0)]
             messages = [message for message in map(self._message, read) if message is not None]
             if messages:
                 self._problem = ""

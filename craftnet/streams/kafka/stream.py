@@ -30,7 +30,7 @@ STABLE = 60.0
 PASSWORD_VARIABLE = "CRAFTNET_KAFKA_PASSWORD"
 """The environment variable with the password of SASL, unless the file of properties has it."""
 
-PRESET = {
+FIXED_PROPERTIES = {
     # Reading never commits by itself: only messages that the back end has kept are committed.
     "enable.auto.commit": False,
     "enable.auto.offset.store": False,
@@ -70,7 +70,13 @@ class KafkaSettings(Struct, frozen=True):
     def configuration(self) -> dict[str, Any]:
         """The configuration of a `confluent_kafka.Consumer`."""
         own = {"bootstrap.servers": self.brokers, "group.id": self.group}
-        return {"client.id": f"craftnet-{socket.gethostname()}", **DEFAULTS, **self.properties, **PRESET, **own}
+        return {
+            "client.id": f"craftnet-{socket.gethostname()}",
+            **DEFAULTS,
+            **self.properties,
+            **FIXED_PROPERTIES,
+            **own,
+        }
 
 
 def read_properties(path: str) -> dict[str, str]:
@@ -93,7 +99,7 @@ def read_properties(path: str) -> dict[str, str]:
         name, equals, value = (part.strip() for part in line.partition("="))
         if not equals or not name:
             raise ConfigurationError(f"kafka: {path}, line {number}: expected name=value")
-        if name in PRESET or name in ("bootstrap.servers", "group.id"):
+        if name in FIXED_PROPERTIES or name in ("bootstrap.servers", "group.id"):
             raise ConfigurationError(f"kafka: {path}, line {number}: craftnet sets {name}")
         properties[name] = value
     return properties

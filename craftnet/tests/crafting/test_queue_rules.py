@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from craftnet.contract.events import QueueUpdate
 from craftnet.contract.messages import QueueMessageType, QueueStatusData, Station
 from craftnet.crafting.event_order import CLOCK_JUMP_SECONDS
-from craftnet.crafting.queue_rules import LEAVING, MAX_ENTRIES, advance_queue, check_holder, entry_key
+from craftnet.crafting.queue_rules import LEAVING, MAX_QUEUES, advance_queue, check_holder, entry_key
 from craftnet.crafting.state import QueueChange, QueueEntry, QueueState, Stamp
 from craftnet.errors import EventRejected
 from craftnet.tests.contracts.source import pause, queued
@@ -150,12 +150,12 @@ class WaitingTests(SynchronousTestCase):
         self.assertIn("SessionPause", str(self.assertRaises(EventRejected, advance_queue, NOTHING, event(pause()))))
 
     def test_bounded(self) -> None:
-        full = standing(*(entry(number, session_id=UUID(int=number + 1)) for number in range(MAX_ENTRIES)))
+        full = standing(*(entry(number, session_id=UUID(int=number + 1)) for number in range(MAX_QUEUES)))
         error = self.assertRaises(EventRejected, advance_queue, full, event(queued(1), NOW + 1))
-        self.assertIn(str(MAX_ENTRIES), str(error))
+        self.assertIn(str(MAX_QUEUES), str(error))
         moved = advance_queue(full, event(queued(1), NOW + 1, session_id=UUID(int=1))).state
-        self.assertEqual(len(moved.entries), MAX_ENTRIES)
+        self.assertEqual(len(moved.entries), MAX_QUEUES)
         left = advance_queue(
             full, event(queued(1, QueueMessageType.QUEUE_TIMEOUT), NOW + 1, session_id=UUID(int=1))
         ).state
-        self.assertEqual(len(left.entries), MAX_ENTRIES - 1)
+        self.assertEqual(len(left.entries), MAX_QUEUES - 1)

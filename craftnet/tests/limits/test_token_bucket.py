@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.errors import TooManyRequests
 from craftnet.limits.client_address import Networks
-from craftnet.limits.token_bucket import SLACK, AddressLimit, RateLimit, TokenBucket
+from craftnet.limits.token_bucket import ROUNDING_TOLERANCE, AddressLimit, RateLimit, TokenBucket
 from craftnet.tests.support.samples import NOW
 
 
@@ -55,7 +55,7 @@ class TokenBucketTests(SynchronousTestCase):
             after = bucket.take(full_at, now)
             if after is not None:
                 full_at, taken = after, taken + 1
-        self.assertLessEqual(taken, burst + rate * (now - NOW) + 2 * SLACK)
+        self.assertLessEqual(taken, burst + rate * (now - NOW) + 2 * ROUNDING_TOLERANCE)
 
     @settings(deadline=None, derandomize=True)
     @given(st.floats(0.1, 100), st.integers(1, 200))

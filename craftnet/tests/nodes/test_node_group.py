@@ -11,11 +11,11 @@ from twisted.trial.unittest import SynchronousTestCase
 from craftnet.errors import BadRequest, NotFound, Unavailable
 from craftnet.nodes.node_group import (
     ANSWER_TIMEOUT,
-    LEASE,
+    FOLLOW_LEASE,
+    FOLLOW_RENEWAL,
+    NODE_TIMEOUT,
     PUBLISH_INTERVAL,
-    RENEWAL,
     SIGN_INTERVAL,
-    SILENCE,
     NodeGroup,
     Question,
 )
@@ -78,7 +78,7 @@ class GroupTests(SynchronousTestCase):
         self.assertNoResult(asked)
         self.clock.advance(ANSWER_TIMEOUT)
         self.assertEqual(self.successResultOf(asked), {"a": 4, "b": 4})
-        for _ in range(int(SILENCE / SIGN_INTERVAL) + 1):
+        for _ in range(int(NODE_TIMEOUT / SIGN_INTERVAL) + 1):
             self.clock.advance(SIGN_INTERVAL)
         self.assertEqual(self.successResultOf(self.asked()), {"a": 4, "b": 4})
         self.switch.down.clear()
@@ -133,12 +133,12 @@ class GroupTests(SynchronousTestCase):
         self.clock.advance(PUBLISH_INTERVAL)
         self.switch.down.clear()
         self.assertEqual(self.followed()["b"], 2)
-        self.clock.advance(RENEWAL)
+        self.clock.advance(FOLLOW_RENEWAL)
         self.assertEqual(self.followed()["b"], 20)
 
     def test_nothing_is_sent_once_a_node_has_stopped_asking(self) -> None:
         self.followed()
-        for _ in range(round(LEASE / PUBLISH_INTERVAL) + 1):
+        for _ in range(round(FOLLOW_LEASE / PUBLISH_INTERVAL) + 1):
             self.clock.advance(PUBLISH_INTERVAL)
         self.sent("news")
         self.states["b"] = 20
@@ -149,7 +149,7 @@ class GroupTests(SynchronousTestCase):
     def test_a_node_that_is_followed_and_dies(self) -> None:
         self.followed()
         self.switch.down.add("b")
-        self.clock.advance(RENEWAL)
+        self.clock.advance(FOLLOW_RENEWAL)
         following = Deferred.fromCoroutine(self.groups["a"].follow_all(STATE, None))
         self.clock.advance(ANSWER_TIMEOUT)
         self.assertEqual(self.successResultOf(following), {"a": 1, "c": 3})

@@ -21,9 +21,9 @@ from craftnet.errors import ConfigurationError
 from craftnet.notify import webhook
 from craftnet.notify.notices import Notice, NoticeType
 from craftnet.notify.webhook import (
-    BATCH,
+    MAX_WAITING,
+    NOTICES_PER_REQUEST,
     SECRET_VARIABLE,
-    WAITING,
     Webhook,
     WebhookSettings,
     webhook_settings,
@@ -98,12 +98,14 @@ class WebhookTests(TestCase):
 
     async def test_signed_batches(self) -> None:
         """Simultaneous notifications share a request, up to the maximum, in order."""
-        for number in range(BATCH + 5):
+        for number in range(NOTICES_PER_REQUEST + 5):
             self.webhook.add(notice(number))
-        await until(lambda: sum(map(len, self.receiver.taken)) == BATCH + 5)
-        self.assertEqual([len(each) for each in self.receiver.taken], [BATCH, 5])
-        self.assertEqual([number for batch in self.receiver.taken for number in batch], list(range(BATCH + 5)))
-        await until(lambda: self.counted("delivered") == BATCH + 5)
+        await until(lambda: sum(map(len, self.receiver.taken)) == NOTICES_PER_REQUEST + 5)
+        self.assertEqual([len(each) for each in self.receiver.taken], [NOTICES_PER_REQUEST, 5])
+        self.assertEqual(
+            [number for batch in self.receiver.taken for number in batch], list(range(NOTICES_PER_REQUEST + 5))
+        )
+        await until(lambda: self.counted("delivered") == NOTICES_PER_REQUEST + 5)
 
     async def test_retries(self) -> None:
         """The same batch again, until it is taken; others wait for it."""
@@ -135,11 +137,11 @@ class WebhookTests(TestCase):
 
     async def test_bounded(self) -> None:
         """The oldest are dropped, and counted."""
-        for number in range(WAITING + 3):
+        for number in range(MAX_WAITING + 3):
             self.webhook.add(notice(number))
         self.assertEqual(self.counted("dropped"), 3)
         self.webhook.stopService()
-        self.assertEqual(self.counted("dropped"), 3 + WAITING)
+        self.assertEqual(self.counted("dropped"), 3 + MAX_WAITING)
 
 
 class SettingsTests(SynchronousTestCase):

@@ -93,7 +93,7 @@ class ClusterTests(ClusterContract, WorkersTestCase):
 
     async def test_no_worker_to_ask(self) -> None:
         """When the counting worker is gone, slots are granted; it receives them when there is one again."""
-        self.patch(links, "START_TIMEOUT", 0.05)
+        self.patch(links, "RESTART_WAIT", 0.05)
         node, other = await self.two()
         await self.die(other)
         self.assertEqual(await self.enter(node, 2), 2)

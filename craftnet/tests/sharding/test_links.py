@@ -85,7 +85,7 @@ class LinksTests(WorkersTestCase):
         await until(lambda: here.links.complete)
 
     async def test_no_worker_listens(self) -> None:
-        self.patch(links, "START_TIMEOUT", 0.05)
+        self.patch(links, "RESTART_WAIT", 0.05)
         here = self.worker(0)
         with self.assertRaisesRegex(Unavailable, "is starting"):
             await here.links.call(1, ECHO, 1)

@@ -18,7 +18,7 @@ from craftnet.contract.messages import HealthStatus
 from craftnet.observe.metrics import families
 from craftnet.observe.metrics.store import MetricStore
 from craftnet.streams.consumer import DRAIN_TIMEOUT, GRACE, LATE, LOOK_INTERVAL, MAX_LOGGED, RETRY_DELAY
-from craftnet.streams.core.consumption import BATCH, MAX_QUEUED, START_TIMEOUT
+from craftnet.streams.core.consumption import APPLY_BATCH, MAX_QUEUED, SESSION_START_TIMEOUT
 from craftnet.streams.core.messages import DeadLetter, DeadLetterReason, StreamMessage
 from craftnet.streams.dead_letters import DeadLetters
 from craftnet.streams.interfaces import IEventStream, IStreamReceiver, StreamStatus
@@ -152,7 +152,7 @@ class ApplyingTests(ConsumerCase):
 
     def test_progress_without_a_start_is_given_up(self) -> None:
         self.stream.deliver(PROGRESS, progress_message(SESSION, NOW, 40))
-        self.clock.pump([0.25] * int(START_TIMEOUT * 4 + 2))
+        self.clock.pump([0.25] * int(SESSION_START_TIMEOUT * 4 + 2))
         self.assertEqual([letter.reason for letter in self.node.dead], [DeadLetterReason.NOT_STARTED])
         self.assertEqual(self.stream.finished, [(PROGRESS, 0)])
         self.assertEqual(self.node.figure("events_total", verdict="rejected"), 1)
@@ -178,7 +178,9 @@ class ApplyingTests(ConsumerCase):
 class PressureTests(ConsumerCase):
     def test_slow_store_pauses_the_stream(self) -> None:
         self.sources.held = Deferred()
-        self.stream.deliver(EVENTS, *(start_message(UUID(int=number), NOW) for number in range(MAX_QUEUED + BATCH)))
+        self.stream.deliver(
+            EVENTS, *(start_message(UUID(int=number), NOW) for number in range(MAX_QUEUED + APPLY_BATCH))
+        )
         self.assertEqual(self.stream.calls, ["pause"])
         self.assertEqual(self.node.figure("ingest_pauses_total"), 1)
         self.sources.held.callback(None)
@@ -186,13 +188,13 @@ class PressureTests(ConsumerCase):
         self.assertEqual(self.stream.calls, ["pause"])
         self.turn()
         self.assertEqual(self.stream.calls, ["pause", "resume"])
-        self.assertEqual(len(self.stream.finished), MAX_QUEUED + BATCH)
+        self.assertEqual(len(self.stream.finished), MAX_QUEUED + APPLY_BATCH)
 
     def test_others_have_their_turn_between_batches(self) -> None:
-        self.stream.deliver(EVENTS, *(start_message(UUID(int=number), NOW) for number in range(2 * BATCH)))
-        self.assertEqual(len(self.stream.finished), BATCH)
+        self.stream.deliver(EVENTS, *(start_message(UUID(int=number), NOW) for number in range(2 * APPLY_BATCH)))
+        self.assertEqual(len(self.stream.finished), APPLY_BATCH)
         self.turn()
-        self.assertEqual(len(self.stream.finished), 2 * BATCH)
+        self.assertEqual(len(self.stream.finished), 2 * APPLY_BATCH)
 
     def test_lag_and_delay(self) -> None:
         self.stream.deliver(EVENTS, start_message(SESSION, NOW), timestamp=NOW - 3)
@@ -276,14 +278,14 @@ class LogTests(ConsumerCase):
 
 class StoppingTests(ConsumerCase):
     def test_finishes_what_it_has(self) -> None:
-        self.stream.deliver(EVENTS, *(start_message(UUID(int=number), NOW) for number in range(3 * BATCH)))
+        self.stream.deliver(EVENTS, *(start_message(UUID(int=number), NOW) for number in range(3 * APPLY_BATCH)))
         stopped = self.consumer.stopService()
         self.assertEqual(self.stream.calls, ["pause"])
         self.stream.deliver(EVENTS, start_message(SESSION, NOW))  # comes too late.
         self.turn(4)
         self.successResultOf(stopped)
         self.assertEqual(self.stream.calls, ["pause", "stop"])
-        self.assertEqual(len(self.stream.finished), 3 * BATCH)
+        self.assertEqual(len(self.stream.finished), 3 * APPLY_BATCH)
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_does_not_wait_for_starts(self) -> None:
@@ -299,13 +301,13 @@ class StoppingTests(ConsumerCase):
 
     def test_does_not_wait_for_ever(self) -> None:
         self.sources.held = Deferred()
-        self.stream.deliver(EVENTS, *(start_message(UUID(int=number), NOW) for number in range(3 * BATCH)))
+        self.stream.deliver(EVENTS, *(start_message(UUID(int=number), NOW) for number in range(3 * APPLY_BATCH)))
         stopped = self.consumer.stopService()
         self.clock.advance(DRAIN_TIMEOUT)
         self.sources.held.callback(None)
         self.turn(2)
         self.successResultOf(stopped)
-        self.assertEqual(len(self.stream.finished), BATCH)
+        self.assertEqual(len(self.stream.finished), APPLY_BATCH)
 
 
 class DeadLetterFileTests(SynchronousTestCase):

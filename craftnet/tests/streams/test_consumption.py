@@ -16,10 +16,10 @@ from craftnet.clocks import Moment
 from craftnet.contract.events import ACCEPTED, NOT_STARTED, Event, EventOutcome, SessionStart, rejected
 from craftnet.streams.core import consumption
 from craftnet.streams.core.consumption import (
-    BATCH,
+    APPLY_BATCH,
     MAX_QUEUED,
     MAX_WAITING,
-    START_TIMEOUT,
+    SESSION_START_TIMEOUT,
     Consumption,
     Settled,
     Taken,
@@ -101,21 +101,21 @@ class WaitingTests(SynchronousTestCase):
         self.reader.receive(PROGRESS, progress_message(SESSION, NOW))
         self.reader.work()
         tries = 0
-        while self.reader.now < NOW + START_TIMEOUT / 2:
+        while self.reader.now < NOW + SESSION_START_TIMEOUT / 2:
             self.reader.now += 0.05
             taken = self.reader.take()
             tries += len(taken)
             self.reader.settle(taken)
         self.assertTrue(5 <= tries <= 15, tries)
         self.reader.started.add(SESSION)
-        self.reader.now += START_TIMEOUT / 4
+        self.reader.now += SESSION_START_TIMEOUT / 4
         self.assertEqual(self.reader.work(), [(PROGRESS, 0)])
         self.assertEqual(self.reader.reasons, [])
 
     def test_given_up_in_the_end(self) -> None:
         self.reader.receive(PROGRESS, progress_message(SESSION, NOW))
         self.reader.work()
-        self.reader.now += START_TIMEOUT - 0.1
+        self.reader.now += SESSION_START_TIMEOUT - 0.1
         self.assertEqual(self.reader.work(), [])
         self.reader.now += 0.5
         self.assertEqual(self.reader.work(), [(PROGRESS, 0)])
@@ -176,7 +176,7 @@ class RoomTests(SynchronousTestCase):
         reader.receive(EVENTS, b"{}")
         self.assertTrue(reader.consumption.is_full)
         reader.settle(reader.take())
-        self.assertEqual(reader.consumption.queued, MAX_QUEUED - BATCH)
+        self.assertEqual(reader.consumption.queued, MAX_QUEUED - APPLY_BATCH)
         self.assertFalse(reader.consumption.has_room)
         reader.work()
         self.assertTrue(reader.consumption.has_room)

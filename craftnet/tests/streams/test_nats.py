@@ -19,7 +19,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from craftnet.errors import ConfigurationError
 from craftnet.streams.core import nats as wire
 from craftnet.streams.core.nats_credentials import NatsCredentials, parse_credentials
-from craftnet.streams.nats import BATCH, CHECK_INTERVAL, SILENCE, NatsFactory
+from craftnet.streams.nats import CHECK_INTERVAL, PULL_BATCH, SILENCE_TIMEOUT, NatsFactory
 from craftnet.streams.nats_connection import ACCEPT_TIMEOUT
 from craftnet.streams.nats_settings import PASSWORD_VARIABLE, TOKEN_VARIABLE, nats_settings
 from craftnet.tests.support.fakes import SteppedReactor
@@ -177,7 +177,7 @@ class ReaderTests(PlayedServer):
     def test_asks_for_more_in_time(self) -> None:
         self.read()
         requests = 0
-        for _ in range(BATCH + 10):
+        for _ in range(PULL_BATCH + 10):
             self.deliver(b"{}")
             requests += self.sent().count("MSG.NEXT")
         self.assertEqual(requests, 1, "when half of the first ones have come")
@@ -223,7 +223,7 @@ class ReaderTests(PlayedServer):
 
     def test_silent_server_is_left(self) -> None:
         self.read()
-        self.reactor.pump([CHECK_INTERVAL] * int(SILENCE / CHECK_INTERVAL + 2))
+        self.reactor.pump([CHECK_INTERVAL] * int(SILENCE_TIMEOUT / CHECK_INTERVAL + 2))
         self.assertTrue(self.transport.disconnected)
 
     def test_other_protocol_is_left(self) -> None:

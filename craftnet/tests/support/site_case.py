@@ -15,7 +15,7 @@ from craftnet.access.principal import ADMIN, PUBLISH, Principal
 from craftnet.access.revocation.enforcement import Enforcement
 from craftnet.access.revocation.revocations import Revocations
 from craftnet.clocks import moment
-from craftnet.contract.envelopes import VERSION
+from craftnet.contract.envelopes import ENVELOPE_VERSION
 from craftnet.contract.http_bodies import UdpConnectRequest, UdpConnectResponse
 from craftnet.contract.messages import Check, HealthStatus, rfc3339
 from craftnet.contract.routes import BASE_PATHS, BasePaths
@@ -224,7 +224,7 @@ def posted_start(session_id: UUID) -> bytes:
             "event_id": str(session_id),
             "event_type": "crafting.session.start",
             "timestamp": rfc3339(NOW),
-            "version": VERSION,
+            "version": ENVELOPE_VERSION,
             "source": "test",
             "data": start(session_id),
         }

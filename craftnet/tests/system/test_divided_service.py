@@ -109,14 +109,14 @@ class HandedOverTests(DividedTestCase):
 
     async def test_the_worker_is_gone(self) -> None:
         """503 with a time to return, and then it is there again, without its state."""
-        self.patch(links, "START_TIMEOUT", 0.05)
+        self.patch(links, "RESTART_WAIT", 0.05)
         await self.publish(started(player_id=self.player))
         await self.stop_other()
         with self.assertRaises(InvalidStatus) as caught:
             await self.watch()
         self.assertEqual(caught.exception.response.status_code, 503)
         self.assertEqual(caught.exception.response.headers["Retry-After"], "1")
-        self.patch(links, "START_TIMEOUT", 10.0)
+        self.patch(links, "RESTART_WAIT", 10.0)
         self.other = self.worker(1)
         with self.assertRaises(InvalidStatus) as caught:
             await self.watch()
@@ -193,7 +193,7 @@ class RelayedTests(DividedTestCase):
         await until(lambda: not self.other.feeds.open)
 
     async def test_tls_worker_gone(self) -> None:
-        self.patch(links, "START_TIMEOUT", 0.05)
+        self.patch(links, "RESTART_WAIT", 0.05)
         await self.stop_other()
         with self.assertRaises(InvalidStatus) as caught:
             await self.watch(ssl=self.context)
@@ -290,7 +290,7 @@ class RequestTests(DividedTestCase):
         self.assertEqual((await self.ask("GET", f"/ws/queue/{self.player}", token(self.player)))[0], 200)
 
     async def test_the_worker_is_gone(self) -> None:
-        self.patch(links, "START_TIMEOUT", 0.05)
+        self.patch(links, "RESTART_WAIT", 0.05)
         await self.publish(started(player_id=self.player))
         await self.stop_other()
         self.assertEqual((await self.connect_udp(SESSION, self.player))[0], 503)

@@ -37,7 +37,7 @@ from craftnet.protocols.udp.server.key_log import KeyLog
 from craftnet.protocols.udp.server.player_reports import SeenState, what_was_seen
 from craftnet.protocols.udp.server.security_events import ConnectionAudit
 from craftnet.protocols.udp.server.ticket_store import TicketStore
-from craftnet.protocols.udp.server.tickets import RENEWAL, Ticket
+from craftnet.protocols.udp.server.tickets import TOKEN_RENEWAL, Ticket
 from craftnet.protocols.wire.records import ProgressRecord
 from craftnet.runtime.addresses import HostPort
 
@@ -107,7 +107,7 @@ class UdpService(Service):
         full_sync: float = Terms().full_sync,
         key_rotation: float = Terms().key_rotation,
         congestion: Congestion = Congestion.LOSS,
-        token_renewal: float = RENEWAL,
+        token_renewal: float = TOKEN_RENEWAL,
         path_size: int = PATH_SIZE,
         tolerance: float = Tolerance().percent,
         region: str | None = None,

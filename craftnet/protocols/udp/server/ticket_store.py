@@ -14,7 +14,7 @@ from craftnet.access.principal import Principal
 from craftnet.errors import TooManyRequests
 from craftnet.protocols.udp.core.keys import SECRET_SIZE, SessionToken
 from craftnet.protocols.udp.core.negotiation import MAX_INDEXES, MAX_SESSIONS, Agreement
-from craftnet.protocols.udp.server.tickets import RENEWAL, TICKET_IDLE_TIMEOUT, SessionPermit, Ticket
+from craftnet.protocols.udp.server.tickets import TICKET_IDLE_TIMEOUT, TOKEN_RENEWAL, SessionPermit, Ticket
 from craftnet.runtime.timers import Deadlines
 
 MAX_TICKETS = 20_000
@@ -39,7 +39,7 @@ class TicketStore:
         *,
         capacity: int = MAX_TICKETS,
         per_player: int = MAX_TICKETS_PER_PLAYER,
-        renewal: float = RENEWAL,
+        renewal: float = TOKEN_RENEWAL,
     ) -> None:
         self._random = random
         self._capacity = capacity

@@ -43,10 +43,10 @@ TICKET_IDLE_TIMEOUT = 60.0
 TOKEN_LIFETIME = 3600.0
 """Seconds for which a session_token opens connections."""
 
-RENEWAL = 1800.0
+TOKEN_RENEWAL = 1800.0
 """Seconds after which a new one is offered over the connection that is open …"""
 
-RENEWAL_RETRY = 60.0
+TOKEN_OFFER_RETRY = 60.0
 """… and after which it is offered again if that was not acknowledged."""
 
 
@@ -132,7 +132,7 @@ class Ticket:
         agreement: Agreement,
         bearer: Principal | None,
         now: float,
-        renewal: float = RENEWAL,
+        renewal: float = TOKEN_RENEWAL,
     ) -> None:
         self.connection_id = token.connection_id
         self._current = _TokenSecret.of(token.secret, now)
@@ -212,7 +212,7 @@ class Ticket:
         """The secret of a new session_token, the same until it is accepted. The old one is valid until then."""
         if self._offered is None:
             self._offered = _TokenSecret.of(random(SECRET_SIZE), now)
-        self.renew_at = now + RENEWAL_RETRY
+        self.renew_at = now + TOKEN_OFFER_RETRY
         return self._offered.secret
 
     def renewed(self) -> None:

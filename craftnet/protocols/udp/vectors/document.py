@@ -266,14 +266,16 @@ def document() -> Json:
             for record in POSTED
         ],
         "malformed_posted": [
-            {"name": name, "octets": octets, "outcome": outcome} for name, (octets, outcome) in outcomes.POSTED.items()
+            {"name": name, "octets": octets, "outcome": outcome}
+            for name, (octets, outcome) in outcomes.MALFORMED_POSTED.items()
         ],
         "malformed_states": [
-            {"name": name, "body": body, "outcome": outcome} for name, (body, outcome) in outcomes.STATES.items()
+            {"name": name, "body": body, "outcome": outcome}
+            for name, (body, outcome) in outcomes.MALFORMED_STATES.items()
         ],
         "malformed_bodies": [
             {"name": name, "kind": kind.name, "body": body, "outcome": outcome}
-            for name, (kind, body, outcome) in outcomes.BODIES.items()
+            for name, (kind, body, outcome) in outcomes.MALFORMED_BODIES.items()
         ],
         "malformed_datagrams": list(_malformed_datagrams()),
         "arrivals": list(_arrivals()),

@@ -12,7 +12,7 @@ Json = dict[str, object]
 _PROGRESS = "0110003000000007000001a3185c507b" + "aaaaaaaaaaaa4aaa8aaaaaaaaaaaaaaa" + "0d05285a000030d4"
 """A progress over HTTP, up to its flags."""
 
-STATES = {
+MALFORMED_STATES = {
     # name: (body, outcome)
     "nothing": ("", "truncated"),
     "an unknown record": ("0b", "type"),
@@ -74,7 +74,7 @@ STATES = {
     "a position whose epoch is cut off": ("09" + "0000000000000001" + "0261", "truncated"),
 }
 
-BODIES = {
+MALFORMED_BODIES = {
     # name: (kind, body, outcome)
     "a heartbeat cut short": (DatagramKind.HEARTBEAT, "00" * 23, "truncated"),
     "a heartbeat with more behind it": (DatagramKind.HEARTBEAT, "00" * 25, "trailing"),
@@ -106,7 +106,7 @@ BODIES = {
     "a challenge of 7 bytes": (DatagramKind.PATH_CHALLENGE, "00" * 7, "truncated"),
 }
 
-POSTED = {
+MALFORMED_POSTED = {
     # name: (octets, outcome)
     "a reserved flag": (_PROGRESS + "10" + "00" * 7, "reserved"),
     "completed and failed": (_PROGRESS + "0c" + "00" * 7, "contradictory"),

@@ -23,7 +23,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from craftnet.access.principal import PUBLISH
 from craftnet.errors import ConfigurationError
 from craftnet.http.connection.tls import CIPHERS, load_credentials
-from craftnet.runtime.addresses import BACKLOG, TlsAddress, parse_tls
+from craftnet.runtime.addresses import LISTEN_BACKLOG, TlsAddress, parse_tls
 from craftnet.server.settings import Settings
 from craftnet.tests.support.certificates import Issued, issued
 from craftnet.tests.support.chromium import browser
@@ -350,7 +350,7 @@ class AddressTests(SynchronousTestCase):
             self.assertEqual(parse_tls(text), wanted, text)
         default = parse_tls("ssl:1:privateKey=k")
         assert default is not None
-        self.assertEqual(default.backlog, BACKLOG)
+        self.assertEqual(default.backlog, LISTEN_BACKLOG)
 
     def test_refused(self) -> None:
         for text, words in (

@@ -11,7 +11,7 @@ from zope.interface.verify import verifyObject
 
 from craftnet.interfaces import IAuditLog
 from craftnet.observe.audit.events import FLOODS, SecurityEvent, SecurityEventType
-from craftnet.observe.audit.floods import WINDOW, FloodAggregator
+from craftnet.observe.audit.floods import FLOOD_WINDOW, FloodAggregator
 from craftnet.observe.audit.recorder import MAX_TEXT, NoAudit, SecurityEvents
 from craftnet.tests.support.fakes import SteppedClock
 from craftnet.tests.support.samples import NOW, OTHER_PLAYER, PLAYER
@@ -83,7 +83,7 @@ class RecorderTests(SynchronousTestCase):
         for _ in range(1000):
             self.events.record(SecurityEvent(type=DENIED, address="192.0.2.1"))
         self.assertEqual([event.count for event in self.heard], [1])
-        self.clock.advance(WINDOW - 1)
+        self.clock.advance(FLOOD_WINDOW - 1)
         self.events.turn()
         self.assertEqual(len(self.heard), 1)
         self.clock.advance(1)
@@ -123,9 +123,9 @@ class FloodTests(SynchronousTestCase):
         floods = FloodAggregator(rate=1.0, burst=10.0)
         admitted = [floods.admit(self.event(address=f"192.0.2.{number}"), NOW) for number in range(200)]
         self.assertEqual(admitted.count(True), 10)
-        (summary,) = floods.due(NOW + WINDOW)
+        (summary,) = floods.due(NOW + FLOOD_WINDOW)
         self.assertEqual((summary.count, summary.address, summary.player_id), (190, "", None))
-        self.assertTrue(floods.admit(self.event(address="192.0.2.1"), NOW + WINDOW), "the rate allows it again")
+        self.assertTrue(floods.admit(self.event(address="192.0.2.1"), NOW + FLOOD_WINDOW), "the rate allows it again")
 
     @given(
         st.lists(

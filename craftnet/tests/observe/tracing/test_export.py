@@ -19,7 +19,14 @@ from craftnet.contract.traces import TraceParent
 from craftnet.crafting.updates import Update, progress_update
 from craftnet.errors import ConfigurationError
 from craftnet.observe.metrics.store import MetricStore
-from craftnet.observe.tracing.export import BATCH, EXPORT_TIMEOUT, MAX_WAITING, SpanExport, SpanQueue, otlp_exporter
+from craftnet.observe.tracing.export import (
+    EXPORT_TIMEOUT,
+    MAX_WAITING,
+    SPANS_PER_REQUEST,
+    SpanExport,
+    SpanQueue,
+    otlp_exporter,
+)
 from craftnet.observe.tracing.sampling import MAX_TRACED, Sampler
 from craftnet.observe.tracing.tracer import MAX_DELIVERIES, Tracer
 from craftnet.tests.support.fakes import RecordingWatcher, SteppedClock
@@ -80,10 +87,10 @@ class TracingTestCase(SynchronousTestCase):
 
 class ExportTests(TracingTestCase):
     def test_batches(self) -> None:
-        self.spans(2 * BATCH + 1)
+        self.spans(2 * SPANS_PER_REQUEST + 1)
         self.exported()
-        self.assertEqual(self.exporter.batches, [BATCH, BATCH, 1])
-        self.assertEqual(self.counted("exported"), 2 * BATCH + 1)
+        self.assertEqual(self.exporter.batches, [SPANS_PER_REQUEST, SPANS_PER_REQUEST, 1])
+        self.assertEqual(self.counted("exported"), 2 * SPANS_PER_REQUEST + 1)
 
     def test_full_queue(self) -> None:
         self.spans(MAX_WAITING + 7)

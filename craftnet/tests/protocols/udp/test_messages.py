@@ -18,7 +18,7 @@ from craftnet.protocols.udp.client.connection import Event
 from craftnet.protocols.udp.client.received_state import MaterialsChanged
 from craftnet.protocols.udp.core.compression import COMPRESSIONS
 from craftnet.protocols.udp.core.negotiation import MAX_DATAGRAM, PATH_SIZE
-from craftnet.protocols.udp.server.tickets import RENEWAL
+from craftnet.protocols.udp.server.tickets import TOKEN_RENEWAL
 from craftnet.protocols.wire import codec
 from craftnet.protocols.wire.records import DatagramKind
 from craftnet.tests.support.samples import NOW, SESSION, running
@@ -110,8 +110,8 @@ class MessageTests(SynchronousTestCase):
         self.assertEqual(len(self.take(sent)), 1)
 
     def test_a_fresh_secret_is_in_no_message(self) -> None:
-        self.lab.endpoint.update(self.peer, repetitive(150), NOW + RENEWAL - 1)
-        for at in (NOW + 4.0 * step for step in range(int(RENEWAL / 4) + 3)):
+        self.lab.endpoint.update(self.peer, repetitive(150), NOW + TOKEN_RENEWAL - 1)
+        for at in (NOW + 4.0 * step for step in range(int(TOKEN_RENEWAL / 4) + 3)):
             for datagram in (*datagrams(self.lab.endpoint.tick(at)), *self.deliver(repetitive(150, int(at)), at)):
                 before = self.client.token
                 for answer in self.client.receive(datagram, at).datagrams:

@@ -10,7 +10,7 @@ from craftnet.protocols.udp.client.connection import ClientConnection
 from craftnet.protocols.udp.core.cookie import COOKIE_LIFETIME
 from craftnet.protocols.udp.core.keys import SessionToken
 from craftnet.protocols.udp.core.packet_protection import OVERHEAD
-from craftnet.protocols.udp.server.tickets import OPENINGS_BURST, RENEWAL, TOKEN_LIFETIME
+from craftnet.protocols.udp.server.tickets import OPENINGS_BURST, TOKEN_LIFETIME, TOKEN_RENEWAL
 from craftnet.protocols.wire import codec
 from craftnet.protocols.wire.records import CloseReason, DatagramKind, Selector, SessionOver
 from craftnet.tests.support.attack_case import THIRD, AttackCase, opened
@@ -89,14 +89,14 @@ class TokenTests(AttackCase):
         attacker = self.lab.client_connection(self.ticket)
         (hello,) = attacker.start(NOW).datagrams
         old = self.client.token
-        self._live(NOW + RENEWAL + 1)
+        self._live(NOW + TOKEN_RENEWAL + 1)
         self.assertNotEqual(self.client.token.secret, old.secret)
-        self.assert_refused("forged", hello, NOW + RENEWAL + 1)
+        self.assert_refused("forged", hello, NOW + TOKEN_RENEWAL + 1)
         renewed = ClientConnection(
             self.client.token, {0: running().session_id}, heartbeat=HEARTBEAT, random=self.lab.random.randbytes
         )
-        (hello,) = renewed.start(NOW + RENEWAL + 2).datagrams
-        self.assertEqual(len(datagrams(self.lab.send(hello, NOW + RENEWAL + 2))), 1)
+        (hello,) = renewed.start(NOW + TOKEN_RENEWAL + 2).datagrams
+        self.assertEqual(len(datagrams(self.lab.send(hello, NOW + TOKEN_RENEWAL + 2))), 1)
 
     def _live(self, until: float) -> None:
         """Both sides on a perfect line."""

@@ -68,6 +68,7 @@ SUITE = (
     Benchmark("udp_craft"),
     Benchmark("udp_sessions"),
     Benchmark("udp_compression"),
+    Benchmark("udp_bottleneck", "", "--seconds 20 --seeds 1"),
     Benchmark("regions", "", "--runs 5 --updates 5"),
     Benchmark("cpp_client"),
     Benchmark("recording", "", "--rounds 3 --events 1000 --posts 200"),

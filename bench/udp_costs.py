@@ -3,7 +3,7 @@
     python bench/udp_costs.py [--profile]
 
 One dispatcher with 500 connections; the clients' work is not counted. Each figure is the minimum of all rounds, which
-other programs affect least, in microseconds of CPU time.
+other programs affect least, in microseconds of CPU time. *Rate by delay*: with --udp-congestion delay.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from craftnet.contract.messages import Status
 from craftnet.crafting.progress import Progress
 from craftnet.crafting.state import SessionState
 from craftnet.protocols.udp.client.connection import ACK_DELAY, ClientConnection
+from craftnet.protocols.udp.core.delay_pacing import Congestion
 from craftnet.protocols.udp.core.negotiation import PATH_SIZE, agree
 from craftnet.protocols.udp.server.connection import Send, ServerConnection, Terms
 from craftnet.protocols.udp.server.dispatcher import ConnectionOpened, Dispatcher
@@ -82,21 +83,19 @@ def connect(endpoint: Dispatcher, tickets: TicketStore, now: float) -> tuple[Cli
     return client, peers[0]
 
 
-def main() -> None:
-    """Measure and print."""
-    collect_seldom()  # as the service does.
-    profile = cProfile.Profile() if "--profile" in sys.argv else None
-    costs = Costs(profile)
+def measure(costs: Costs, congestion: Congestion, suffix: str = "") -> None:
+    """Measures a server; the suffix is that of its steps."""
     tickets = TicketStore(os.urandom, per_player=PEERS)
-    endpoint = Dispatcher(
-        tickets, secret=bytes(32), random=os.urandom, terms=Terms(HEARTBEAT, HEARTBEAT), count=lambda outcome: None
-    )
+    terms = Terms(HEARTBEAT, HEARTBEAT, congestion=congestion)
+    endpoint = Dispatcher(tickets, secret=bytes(32), random=os.urandom, terms=terms, count=lambda outcome: None)
     clients, peers = zip(*(connect(endpoint, tickets, NOW) for _ in range(PEERS)), strict=True)
     aead, nonces = AESGCM(bytes(16)), [bytes(12)] * PEERS
     for number in range(ROUNDS):
         now = NOW + number
         state = SessionState(SESSION, PLAYER, number, Progress(Status.ACTIVE, number / 2, NOW, 60.0))
-        update_cost = costs.of("state update: a datagram out", endpoint.update, peers, repeat(state), repeat(now))
+        update_cost = costs.of(
+            f"state update: a datagram out{suffix}", endpoint.update, peers, repeat(state), repeat(now)
+        )
         answers = []
         for client, (effect,) in zip(clients, update_cost, strict=True):
             assert isinstance(effect, Send)
@@ -104,9 +103,18 @@ def main() -> None:
             answers += client.tick(now + ACK_DELAY).datagrams
         assert len(answers) == PEERS
         later = repeat(now + ACK_DELAY)
-        costs.of("acknowledgement: a datagram in", endpoint.receive, answers, repeat(CLIENT), later)
+        costs.of(f"acknowledgement: a datagram in{suffix}", endpoint.receive, answers, repeat(CLIENT), later)
         sealed = costs.of("AES-GCM alone: seal", aead.encrypt, nonces, repeat(bytes(29)), repeat(b"header "))
         costs.of("AES-GCM alone: open", aead.decrypt, nonces, sealed, repeat(b"header "))
+
+
+def main() -> None:
+    """Measure and print."""
+    collect_seldom()  # as the service does.
+    profile = cProfile.Profile() if "--profile" in sys.argv else None
+    costs = Costs(profile)
+    measure(costs, Congestion.LOSS)
+    measure(costs, Congestion.DELAY, ", rate by delay")
     costs.print()
     if profile is not None:
         pstats.Stats(profile).sort_stats("tottime").print_stats(40)

@@ -4,7 +4,6 @@ namespace craftnet {
 
 namespace {
 
-constexpr Time kProbing = kSecond;           // between heartbeats while the offset is unknown or the server is silent.
 constexpr Time kLongest = 60 * kSecond;      // a longer "round trip" means that a clock was set.
 constexpr Time kDrift = 100 * kMillisecond;  // between clocks that were not set.
 constexpr Time kFirstTimeout = kSecond;
@@ -23,7 +22,7 @@ constexpr Time kLongestTimeout = 5 * kSecond;
 }  // namespace
 
 wire::Heartbeat Timing::next_heartbeat(Time now) noexcept {
-  const bool well = knows_offset() && now < received_at_ + interval_;
+  const bool well = knows_offset() && now < received_at_ + interval_ && now >= unsteady_until_;
   send_at_ = now + (well ? interval_ : kProbing);
   wire::Heartbeat heartbeat;
   heartbeat.sent_us = unsigned_time(now);

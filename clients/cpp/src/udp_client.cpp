@@ -89,6 +89,7 @@ Outcome UdpClient::take_body(wire::Kind kind, std::uint64_t sequence, Bytes body
       if (outcome != Outcome::kAccepted) return outcome;
       path_data_ = probe.data;
       path_challenged_ = true;
+      timing_.address_changed(now);
       return outcome;
     }
     default: {

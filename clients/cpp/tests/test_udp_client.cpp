@@ -93,6 +93,32 @@ TEST(path_challenge_is_answered_at_once) {
   EXPECT(pair.server.received.back().kind == wire::Kind::kPathResponse && pair.server.received.back().body == data);
 }
 
+/// The number of heartbeats in the second before each of these, while the server is heard.
+std::vector<int> heartbeats(Pair& pair, Time until) {
+  std::vector<int> found;
+  for (Time now = kNow + kSecond; now <= kNow + until; now = now + kSecond) {
+    const int before = pair.count(wire::Kind::kHeartbeat);
+    exchange(pair.client, pair.server, now);
+    (void)pair.deliver_state(testing::table_state(1, 1, 1), now);
+    found.push_back(pair.count(wire::Kind::kHeartbeat) - before);
+  }
+  return found;
+}
+
+TEST(a_changed_address_is_shown_every_second_for_a_minute) {
+  for (const bool noticed : {true, false}) {
+    Pair pair;
+    if (noticed) {
+      pair.client.moved(kNow);
+    } else {
+      (void)pair.deliver(pair.server.seal(wire::Kind::kPathChallenge, std::vector<std::uint8_t>(8)), kNow);
+    }
+    const std::vector<int> found = heartbeats(pair, 64 * kSecond);
+    EXPECT(std::vector<int>(found.begin(), found.begin() + 60) == std::vector<int>(60, 1));
+    EXPECT(std::vector<int>(found.begin() + 60, found.end()) == std::vector<int>(4, 0));
+  }
+}
+
 TEST(close_is_acknowledged_and_ends) {
   Pair pair;
   EXPECT(pair.deliver(pair.server.seal(wire::Kind::kClose, {2}), kNow) == Outcome::kAccepted);

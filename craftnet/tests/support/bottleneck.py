@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from functools import partial
 from heapq import heappop, heappush
@@ -75,6 +76,32 @@ class Link:
         arrival = self._busy_until + self.latency + self._random.random() * self._jitter
         self._last_arrival = max(self._last_arrival, arrival)
         return self._last_arrival
+
+
+class HandOvers:
+    """Hand-overs from one cell to the next: nothing is carried meanwhile; what was sent arrives after it.
+
+    Arguments:
+        every: mean seconds from one to the next.
+        lasts: seconds of each.
+        begins, ends: the period in which they happen.
+
+    Attributes:
+        starts: when each begins.
+    """
+
+    def __init__(self, random: Random, every: float, lasts: float, begins: float, ends: float) -> None:
+        self.lasts = lasts
+        self.starts: list[float] = []
+        when = begins + random.uniform(0.5, 1.5) * every
+        while when < ends:
+            self.starts.append(when)
+            when += random.uniform(0.5, 1.5) * every
+
+    def outage(self, now: float) -> float:
+        """As in `Link`."""
+        index = bisect_right(self.starts, now)
+        return max(now, self.starts[index - 1] + self.lasts) if index else now
 
 
 class Flow:

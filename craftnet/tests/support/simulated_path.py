@@ -29,7 +29,7 @@ from craftnet.protocols.udp.core.negotiation import PATH_SIZE, agree
 from craftnet.protocols.udp.core.pacing import IP_UDP_HEADERS
 from craftnet.protocols.udp.server.connection import Send, ServerConnection
 from craftnet.protocols.udp.server.dispatcher import ConnectionOpened, Effect, SessionJoined
-from craftnet.tests.support.bottleneck import Link
+from craftnet.tests.support.bottleneck import Link, Scheduler, TcpFlow
 from craftnet.tests.support.samples import NOW, PLAYER
 from craftnet.tests.support.udp_lab import BEARER, Lab
 
@@ -144,7 +144,7 @@ class SimulatedPath:
 
     Attributes:
         address: the client's, as the server sees it now. What was sent to another one is lost.
-        bytes_down: bytes sent to the client, all headers included.
+        bytes_down, datagrams_up: bytes sent to the client, all headers included, and datagrams sent to the server.
     """
 
     def __init__(
@@ -172,7 +172,7 @@ class SimulatedPath:
         self._ahead, self._drift = ahead, drift
         self._frame = frame
         self.address: Address = ("192.0.2.1", 4000)
-        self.bytes_down = 0
+        self.bytes_down = self.datagrams_up = self._moves = 0
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = count()
         ticket = self.lab.tickets.issue(
@@ -200,6 +200,16 @@ class SimulatedPath:
         return sorted(delay for craft in self.crafts for delay in craft.delays)
 
     @property
+    def largest_step(self) -> float:
+        """Points by which a bar ever moved from one look to the next, beyond what its craft did."""
+        return max(step for craft in self.crafts for step in craft.steps)
+
+    @property
+    def longest_halt(self) -> float:
+        """The longest time that a bar stood still while its craft went on, seconds."""
+        return max(craft.frozen for craft in self.crafts)
+
+    @property
     def errors(self) -> list[float]:
         """Points by which the bars were wrong, at each look, in order of size."""
         return sorted(error for craft in self.crafts for error in craft.errors)
@@ -215,6 +225,21 @@ class SimulatedPath:
     def later(self, when: float, event: Callable[[], None]) -> None:
         """Schedules an event, such as a move of the client."""
         heappush(self._events, (when, next(self._numbers), event))
+
+    def compete(self, flow: TcpFlow) -> None:
+        """Another flow shares the links."""
+
+        def later(when: float, event: Callable[[float, Scheduler], None]) -> None:
+            self.later(when, lambda: event(self.now, later))
+
+        flow.begin(later)
+
+    def move(self, *, notices: bool) -> None:
+        """The client has another address; it may not notice, behind a NAT."""
+        self._moves += 1
+        self.address = ("192.0.2.1", 4000 + self._moves)
+        if notices:
+            self._take(self.client.moved(self._client_now))
 
     def run(self, seconds: float) -> None:
         """Lets time pass."""
@@ -276,6 +301,7 @@ class SimulatedPath:
                 craft = self.crafts[event.session_id.int - 100]
                 craft.received(event, self.client.pulse.offset, self._client_now, self.now)
         for datagram in output.datagrams:
+            self.datagrams_up += 1
             arrival = self._up.carry(len(datagram) + IP_UDP_HEADERS, self.now)
             if arrival is not None:
                 self.later(arrival, partial(self._reach, datagram, self.address))

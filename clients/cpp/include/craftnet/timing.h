@@ -21,7 +21,17 @@ class Timing {
   void received(Time now) noexcept { received_at_ = now; }
 
   /// Makes a heartbeat due at once, because the client's address has changed.
-  void send_now(Time now) noexcept { send_at_ = earlier(send_at_, now); }
+  void send_now(Time now) noexcept {
+    unsteady_until_ = now + kUnsteady;
+    send_at_ = earlier(send_at_, now);
+  }
+
+  /// The server has seen another address of the client: another change is likely. For a minute, a heartbeat every
+  /// second shows the server the present address.
+  void address_changed(Time now) noexcept {
+    unsteady_until_ = now + kUnsteady;
+    send_at_ = earlier(send_at_, now + kProbing);
+  }
 
   [[nodiscard]] bool due(Time now) const noexcept { return now >= send_at_; }
 
@@ -59,6 +69,9 @@ class Timing {
  private:
   static constexpr std::size_t kSamples = 8;
   static constexpr Time kMissedIntervals = 3;
+  static constexpr Time kUnsteady = 60 * kSecond;
+  static constexpr Time kProbing = kSecond;  // between heartbeats while the offset is unknown, the server is silent, or
+                                             // the address has changed lately.
 
   struct Sample {
     Time delay;
@@ -71,6 +84,7 @@ class Timing {
   Time interval_;
   Time received_at_ = 0;
   Time send_at_ = 0;
+  Time unsteady_until_ = 0;
   double smoothed_ = -1.0;
   double variation_ = 0.0;
   Sample samples_[kSamples] = {};

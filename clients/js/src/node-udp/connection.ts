@@ -11,6 +11,7 @@ const SILENCES = 3; // heartbeat intervals
 /** The reason of a CLOSE when the client leaves. */
 export const LEFT = 6;
 const [RESYNC_PAUSE, LEAVE_PAUSE, HEARTBEAT_PAUSE] = [1.0, 5.0, 1.0]; // seconds
+const UNSTEADY = 60; // seconds after a change of address in which another one is likely
 const [ACK_DELAY, ACK_AFTER] = [0.02, 16]; // seconds; datagrams
 
 /** What happened. Those of a session have its `index`. */
@@ -100,6 +101,7 @@ export class Connection {
   #heardAt: number;
   #beaten = { at: -Infinity, sent: 0n };
   #beatAgain = Infinity;
+  #unsteadyUntil = -Infinity;
   #resync: { wanted: boolean; next: number };
   #leaving = { sessions: new Set<number>(), due: Infinity, pause: 0 };
   #secretFrom = 0;
@@ -144,7 +146,9 @@ export class Connection {
       case Kind.HEARTBEAT:
         return this.#heartbeatArrived(sequence, bodies.parseHeartbeat(body), now);
       case Kind.PATH_CHALLENGE:
-        return this.#send(Kind.PATH_RESPONSE, bodies.parsePath(body));
+        this.#send(Kind.PATH_RESPONSE, bodies.parsePath(body));
+        this.#unsteadyUntil = now + UNSTEADY;
+        return;
       case Kind.CLOSE:
         return this.#closed(bodies.parseClose(body));
     }
@@ -219,8 +223,9 @@ export class Connection {
     const { interval } = this.#settings;
     const soon = this.#beaten.at + HEARTBEAT_PAUSE;
     const unheard = Math.max(soon, this.#heardAt + interval);
-    const unknown = this.line.offset === null ? soon : Infinity;
-    return Math.min(this.#beaten.at + interval, unheard, unknown, this.#beatAgain);
+    // While the address may change unnoticed, a heartbeat every second shows it to the server.
+    const often = this.line.offset === null || this.#beaten.at < this.#unsteadyUntil ? soon : Infinity;
+    return Math.min(this.#beaten.at + interval, unheard, often, this.#beatAgain);
   }
 
   /** Does what is due at `now`. */
@@ -258,6 +263,7 @@ export class Connection {
   /** Our own address has changed: a heartbeat lets the server find the new one at once. */
   moved(now: number): void {
     this.#beatAgain = now;
+    this.#unsteadyUntil = now + UNSTEADY;
     this.tick(now);
   }
 

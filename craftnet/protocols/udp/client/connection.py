@@ -20,7 +20,7 @@ from craftnet.errors import BadDatagram
 from craftnet.protocols.udp.client.handshake import ClientHandshake
 from craftnet.protocols.udp.client.pending_leaves import PendingLeaves
 from craftnet.protocols.udp.client.received_state import ReceivedState, SessionAdded, SessionNews
-from craftnet.protocols.udp.core.heartbeat import Heartbeats
+from craftnet.protocols.udp.core.heartbeat import PROBING, Heartbeats
 from craftnet.protocols.udp.core.keys import SessionToken
 from craftnet.protocols.udp.core.negotiation import PLAIN, Agreement
 from craftnet.protocols.udp.core.packet_protection import OVERHEAD, PacketProtection, ReceivedDatagram
@@ -37,6 +37,10 @@ ACK_EVERY = 16
 
 RESYNC_SPACING = 1.0
 """Seconds between two requests for the full state."""
+
+UNSTEADY_SECONDS = 60.0
+"""Seconds after a change of address during which a heartbeat is sent every `PROBING` seconds: another change is likely,
+a client behind a NAT does not notice it, and the server learns of it by a heartbeat only."""
 
 
 class Connected(Struct, frozen=True):
@@ -101,6 +105,7 @@ class ClientConnection:
         self._ack_at = inf
         self._unacknowledged = 0
         self._resync_from = -inf
+        self._unsteady_until = -inf
         self._secret_from = 0  # the datagram with the newest secret.
         self._compression = agreement.compression
         self.reassembly = Reassembly(agreement.content)
@@ -183,6 +188,8 @@ class ClientConnection:
         if self.pulse.due(now):
             self.channel.renew(now)
             body = codec.encode_heartbeat(self.pulse.beat(now, now))
+            if now < self._unsteady_until:
+                self.pulse.hurry(now + PROBING)
             return Output([self._seal(self.channel, DatagramKind.HEARTBEAT, body)], [])
         if self.pending_leaves.due(now):
             return Output([self._depart(self.channel, now)], [])
@@ -220,6 +227,7 @@ class ClientConnection:
         """Our own address has changed: a heartbeat shows the server the new one at once."""
         if self.over is not None or not self._connected:
             return Output([], [])
+        self._unsteady_until = now + UNSTEADY_SECONDS
         self.pulse.hurry(now)
         return self.tick(now)
 
@@ -272,6 +280,8 @@ class ClientConnection:
             case DatagramKind.PATH_CHALLENGE:
                 answer = codec.encode_probe(codec.decode_probe(incoming.body))
                 output.datagrams.append(self._seal(channel, DatagramKind.PATH_RESPONSE, answer))
+                self._unsteady_until = now + UNSTEADY_SECONDS
+                self.pulse.hurry(now + PROBING)
             case _:
                 raise BadDatagram("type", "compressed records without negotiation")
 

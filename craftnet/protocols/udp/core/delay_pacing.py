@@ -23,11 +23,8 @@ from typing import ClassVar, NamedTuple
 
 from msgspec import field
 
-from craftnet.protocols.udp.core.pacing import IP_UDP_HEADERS, MAX_RATE, Pacer
+from craftnet.protocols.udp.core.pacing import IP_UDP_HEADERS, MAX_RATE, MIN_RATE, Pacer
 from craftnet.protocols.udp.core.path_stats import OBSERVED_DATAGRAMS, DeliveryRecord, PathStats
-
-MIN_DELAY_BASED_RATE = 2_000
-"""Bytes per second to a client on the worst path; half of it while the delay grows in spite of that."""
 
 START_RATE = 10_000
 """Bytes per second on a path that was not measured yet."""
@@ -40,6 +37,9 @@ BURST = 0.02
 
 WINDOW = 1.0
 """Seconds of samples from which the gradient is computed."""
+
+MAX_SAMPLES = 20
+"""Maximum number of samples of a gradient, and a few more."""
 
 FILTER = 3
 """Samples whose minimum is the present delay: one or two late acknowledgements are no queue."""
@@ -76,7 +76,7 @@ CAPACITY_SECONDS = 30.0
 """Seconds after an over-use for which the received rate counts as the path's capacity."""
 
 TRACKED_DATAGRAMS = 64
-"""Maximum number of unacknowledged datagrams whose times are kept."""
+"""Maximum number of unacknowledged datagrams, or pairs of them, whose times are kept; even."""
 
 _RISE, _FALL = 0.5, 1.0  # shares of the difference per second by which the threshold follows the prediction …
 _SPIKE = 0.3  # … unless that is more than this above it, seconds.
@@ -84,6 +84,7 @@ _GROWTH_NEAR_CAPACITY = 1.08  # the factor by which the rate grows in a second n
 _NEAR = 1.25  # … which is within this factor …
 _GROWTH = 2.0  # … and elsewhere; on a path that was never over-used, in the time of a round trip.
 _MAX_LEAD = 1.5  # times the received rate up to which the rate grows.
+_PAUSING = 1.0  # seconds of over-use in which sending pauses in any case.
 _MIN_RESPONSE = 0.05  # seconds.
 _ACK_DELAY = 0.02  # seconds.
 _LATE_TIMER = 0.01  # seconds by which a timer may be late.
@@ -192,8 +193,9 @@ class DelayPacer(Pacer):
         self._last_sent = now
         self.opens = max(self.opens, now - BURST + duration)
         self._flight.append((sequence, now, bytes_sent))
-        if len(self._flight) > TRACKED_DATAGRAMS:
-            del self._flight[0]
+        if len(self._flight) >= TRACKED_DATAGRAMS:  # from now on one stands for two of the earlier ones.
+            pairs = zip(self._flight[::2], self._flight[1::2], strict=True)
+            self._flight = [(later[0], later[1], earlier[2] + later[2]) for earlier, later in pairs]
 
     def forget_path(self) -> None:
         """As in `Pacer`. The rate is not raised."""
@@ -234,7 +236,7 @@ class DelayPacer(Pacer):
         delay = now - sample[1]
         before = self._samples[-1].arrived if self._samples else -inf
         recent, older = self._samples[1 - FILTER :], self._samples[: 1 - FILTER]
-        self._samples = [each for each in older if each.arrived > now - WINDOW]
+        self._samples = [each for each in older[-MAX_SAMPLES:] if each.arrived > now - WINDOW]
         self._samples += [each for each in recent if each.arrived > now - FILTER * WINDOW]
         self._samples.append(DelaySample(now, delay, size))
         self._note_delay(delay, now)
@@ -269,13 +271,16 @@ class DelayPacer(Pacer):
     def _overuse(self, now: float, present: float, queue: float) -> None:
         if self._episode == inf:
             self._episode, self._episode_least = now, inf
+        shrinks = present < self._episode_least
         self._episode_least = min(self._episode_least, present)
         if now > self._episode + STANDING_SECONDS and self._episode_least < MAX_BASE:
             self._least, self._least_before, self._episode, self._samples = self._episode_least, inf, inf, []
             return
         received = self._received
         self.capacity, self._measured, self._overused = received, True, now
-        self._decrease(BACKOFF * received, now, present + _ACK_DELAY, queue - self.threshold / 2)
+        # A queue that stays long in spite of a pause is another sender's.
+        excess = queue - self.threshold / 2 if shrinks or now < self._episode + _PAUSING else 0.0
+        self._decrease(BACKOFF * received, now, present + _ACK_DELAY, excess)
 
     @property
     def _received(self) -> float:
@@ -295,7 +300,7 @@ class DelayPacer(Pacer):
     def _decrease(self, rate: float, now: float, response: float, queue: float = 0.0) -> None:
         """Lowers the rate. Sends nothing while `queue` seconds of it drain, at most for the time of a response."""
         pause = min(MAX_PAUSE, response, max(0.0, queue))
-        self.rate = min(self.rate, max(MIN_DELAY_BASED_RATE, rate))
+        self.rate = min(self.rate, max(MIN_RATE, rate))
         self.opens = max(self.opens, now + pause)
         self._may_decrease = now + pause + response
         self._samples = []

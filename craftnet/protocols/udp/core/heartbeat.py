@@ -130,7 +130,7 @@ class Heartbeats(Struct, eq=False, gc=False):
         self.last_heard = self._beat_at = now
 
     def hurry(self, now: float) -> None:
-        """Another heartbeat is due at once: our address has changed, and the other side must learn of it."""
+        """Another heartbeat is due at `now`: our address has changed, or may have, which the other side must learn."""
         self._beat_at = min(self._beat_at, now)
 
     @property

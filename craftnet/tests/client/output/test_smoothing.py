@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from twisted.trial.unittest import SynchronousTestCase
 
-from craftnet.client.output.smoothing import ROLLBACK, SmoothedProgress
+from craftnet.client.output.smoothing import ROLLBACK, ROLLBACK_SECONDS, SETTLE, SmoothedProgress
 from craftnet.contract.messages import Status
 from craftnet.crafting.progress import MAX_RUNNING_PERCENT, Progress, percent_at
 from craftnet.tests.support.samples import NOW
@@ -58,10 +58,34 @@ class DisplayTests(SynchronousTestCase):
         self.assertTrue(20.0 < display.percent(NOW + 0.2) < 40.0)
         self.assertAlmostEqual(display.percent(NOW + 10.0), 40.0)
 
-    def test_jumps_back_when_the_authority_rolls_back(self) -> None:
+    def test_glides_back_when_the_authority_rolls_back(self) -> None:
         display = SmoothedProgress()
         display.update(at(50.0), NOW)
         display.update(at(10.0), NOW)
+        self.assertEqual(display.percent(NOW), 50.0)
+        self.assertAlmostEqual(display.deviation(NOW), 40.0)
+        shown = 50.0
+        for frame in range(1, 91):
+            now = NOW + frame / 60
+            before, shown = shown, display.percent(now)
+            self.assertLess(before - shown, 40.0 / 60 / SETTLE)
+            self.assertGreaterEqual(shown, percent_at(at(10.0), now))
+        self.assertLess(display.deviation(NOW + ROLLBACK_SECONDS), 0.4)
+
+    def test_does_not_go_back_further_afterwards(self) -> None:
+        display = SmoothedProgress()
+        display.update(at(50.0), NOW)
+        display.update(at(10.0, status=Status.PAUSED), NOW)
+        settled = display.percent(NOW + ROLLBACK_SECONDS)
+        self.assertLess(settled, 10.4)
+        display.update(at(9.0, status=Status.PAUSED), NOW + ROLLBACK_SECONDS)
+        self.assertEqual(display.percent(NOW + 60.0), settled)
+
+    def test_jumps_back_when_the_craft_has_failed(self) -> None:
+        """The bar may not be drawn again."""
+        display = SmoothedProgress()
+        display.update(at(50.0), NOW)
+        display.update(at(10.0, status=Status.FAILED), NOW)
         self.assertEqual(display.percent(NOW), 10.0)
 
     def test_says_how_far_it_is_from_the_model(self) -> None:
@@ -107,20 +131,20 @@ class DisplayTests(SynchronousTestCase):
     def test_never_goes_backwards_but_for_a_rollback(
         self, steps: list[tuple[float, tuple[float, float | None] | None, Status]]
     ) -> None:
-        display, now = SmoothedProgress(), NOW
+        display, now, falls_until = SmoothedProgress(), NOW, NOW
         for elapsed, news, status in steps:
             shown = display.percent(now)
             now += elapsed
             before = display.percent(now)
-            self.assertGreaterEqual(before, shown)
+            if now - elapsed >= falls_until:
+                self.assertGreaterEqual(before, shown)
             if news is None:
                 continue
             progress = at(news[0], now, remaining=news[1], status=status)
             display.update(progress, now)
-            after = display.percent(now)
-            if after < before:
-                self.assertEqual(after, percent_at(progress, now))
-                self.assertLess(after, before - ROLLBACK)
+            self.assertGreaterEqual(display.percent(now), before - 1e-9)
+            if percent_at(progress, now) < before - ROLLBACK:
+                falls_until = now + ROLLBACK_SECONDS
             # Whatever was shown, the truth is shown after a while (repeated, since it stands still).
             display.update(replace(progress, remaining=None), now)
             self.assertGreaterEqual(display.percent(now + 60.0), percent_at(progress, now) - 1e-6)

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.client.core.connection_quality import ConnectionQuality, error_bound
-from craftnet.client.output.smoothing import ROLLBACK, SmoothedProgress
+from craftnet.client.output.smoothing import ROLLBACK, ROLLBACK_SECONDS, SmoothedProgress
 from craftnet.client.transports.translation import Translation
 from craftnet.contract.messages import Status
 from craftnet.crafting.progress import Progress, percent_at, rebase
@@ -61,6 +61,7 @@ class Watcher:
         self._translation = Translation(session_id, PLAYER)
         self._display = SmoothedProgress()
         self._shown = 0.0
+        self._falls_until = -inf
         self._progress: Progress | None = None
         self.worst = -inf
         self.backwards = 0.0
@@ -77,7 +78,8 @@ class Watcher:
             if update is not None:
                 self._take(update, now)
         shown = self._display.percent(now)
-        self.backwards = max(self.backwards, self._shown - shown)
+        if now >= self._falls_until:
+            self.backwards = max(self.backwards, self._shown - shown)
         self._shown = shown
         if truth is None or conditions.offset is None:
             return
@@ -92,7 +94,8 @@ class Watcher:
             before = self._display.percent(now)
             self._display.update(progress, now)
             if percent_at(progress, now) < before - ROLLBACK:
-                self._shown = percent_at(progress, now)
+                self._falls_until = now + ROLLBACK_SECONDS
+                self._shown = self._display.percent(now)
         else:
             self._display.correct(progress, now)
 

@@ -86,12 +86,27 @@ test("the first heartbeat is answered at once, and until the server's clock is k
   deepStrictEqual(stated.send(Kind.HEARTBEAT, heartbeat(2, 0, 0)).kinds, []);
 });
 
-test("a client that has moved says so at once", () => {
+/** The number of heartbeats in each of these seconds, while the server is heard and knows of all of them. */
+function heartbeats(far, seconds) {
+  return Array.from({ length: seconds }, () => {
+    const { kinds } = far.pass(1);
+    far.answer();
+    return kinds.filter((kind) => kind === Kind.HEARTBEAT).length;
+  });
+}
+
+test("a client that has moved says so at once, and every second for a minute", () => {
   const far = connected();
   far.now += 2;
   far.client.moved(far.now);
   deepStrictEqual(far.heard().kinds, [Kind.HEARTBEAT]);
-  deepStrictEqual(far.pass(2.9).kinds, []);
+  deepStrictEqual(heartbeats(far, 64), [...Array(60).fill(1), 0, 0, 0, 0]);
+});
+
+test("so does a client of which the server has seen another address", () => {
+  const far = connected();
+  far.send(Kind.PATH_CHALLENGE, "3132333435363738");
+  deepStrictEqual(heartbeats(far, 64), [...Array(60).fill(1), 0, 0, 0, 0]);
 });
 
 test("a heartbeat that the server does not know of is followed by another", () => {

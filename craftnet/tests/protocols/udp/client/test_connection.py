@@ -166,6 +166,29 @@ class ConnectedTests(SynchronousTestCase):
             events += [(now, event) for event in self.client.tick(now).events]
         self.assertEqual(events, [(NOW + 3 * HEARTBEAT, Closed(CloseReason.SILENT))])
 
+    def _heartbeats(self, until: float) -> list[float]:
+        """Seconds after the change of address at which heartbeats go out, while the server is heard."""
+        times = []
+        while (now := self.client.deadline) <= NOW + until:
+            self.client.pulse.last_heard = now
+            times += [now - NOW for _ in self.client.tick(now).datagrams]
+        return times
+
+    def test_after_a_move_its_address_is_shown_every_second_for_a_minute(self) -> None:
+        """The next change may be one that a NAT hides from it."""
+        self.assertEqual(len(self.client.moved(NOW).datagrams), 1)
+        every_second = [float(second) for second in range(1, 61)]
+        self.assertEqual(self._heartbeats(75.0), [*every_second, 65.0, 70.0, 75.0])
+
+    def test_so_it_is_when_the_server_has_seen_another_address(self) -> None:
+        challenge = self.peer.channel.seal(DatagramKind.PATH_CHALLENGE, bytes(8))
+        self.assertEqual(len(self.client.receive(challenge, NOW).datagrams), 1)
+        every_second = [float(second) for second in range(1, 61)]
+        self.assertEqual(self._heartbeats(70.0), [*every_second, 65.0, 70.0])
+
+    def test_otherwise_every_interval(self) -> None:
+        self.assertEqual(self._heartbeats(15.0), [5.0, 10.0, 15.0])
+
     def test_forged_datagrams_do_not_count_as_a_sign_of_life(self) -> None:
         self.client.receive(b"\x46" + self.peer.connection_id.to_bytes(4, "big") + bytes(60), NOW + 14)
         self.client.tick(NOW + 14)

@@ -1,0 +1,52 @@
+"""A client on a mobile network: hand-overs of 200 ms and changes of address. Its bar stays smooth. Simulated time."""
+
+from __future__ import annotations
+
+from random import Random
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from craftnet.protocols.udp.client import connection
+from craftnet.tests.support.bottleneck import HandOvers, Link
+from craftnet.tests.support.samples import NOW
+from craftnet.tests.support.simulated_path import SimulatedPath, Workload, quantile
+
+WORKLOAD = Workload(crafts=4, seconds=120.0, correction=5.0, pause=10.0, material=5.0)
+
+
+def travelled(seed: int, *, moves: bool = True, notices: bool = False) -> SimulatedPath:
+    """A minute with a hand-over every 4 s, half of which change the address."""
+    random = Random(seed)
+    hand_overs = HandOvers(random, 4.0, 0.2, NOW, NOW + 60.0)
+    down, up = (Link(random, latency=0.03, jitter=0.03, loss=0.01, outage=hand_overs.outage) for _ in range(2))
+    path = SimulatedPath(WORKLOAD, down, up, seed=seed)
+    if moves:
+        for start in hand_overs.starts[::2]:
+            path.later(start + hand_overs.lasts, lambda: path.move(notices=notices))
+    path.run(60.0)
+    return path
+
+
+class MobileTests(SynchronousTestCase):
+    def test_gaps(self) -> None:
+        for seed in (1, 2):
+            path = travelled(seed, moves=False)
+            self.assertLess(path.largest_step, 0.1)
+            self.assertLess(path.longest_halt, 0.5)
+
+    def test_an_address_that_the_client_sees_change(self) -> None:
+        for seed in (1, 2):
+            path = travelled(seed, notices=True)
+            self.assertLess(path.largest_step, 0.2)
+            self.assertLess(quantile(path.delays, 0.95), 0.6)
+
+    def test_an_address_that_a_nat_changes(self) -> None:
+        """The server learns of the first change by a heartbeat after 5 s at most, of the others within a second."""
+        for seed in (1, 2):
+            path = travelled(seed)
+            self.assertLess(path.largest_step, 0.5)
+            self.assertLess(quantile(path.delays, 0.9), 1.0)
+
+    def test_without_heartbeats_every_second_bars_would_be_wrong_for_seconds(self) -> None:
+        self.patch(connection, "UNSTEADY_SECONDS", 0.0)
+        self.assertGreater(min(quantile(travelled(seed).delays, 0.9) for seed in (1, 2)), 2.5)

@@ -13,6 +13,7 @@ from typing import Protocol
 from msgspec.structs import replace
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, succeed
+from twisted.internet.error import ProcessDone, ProcessTerminated
 from twisted.internet.interfaces import IDelayedCall, IProcessTransport, IPushProducer
 from twisted.internet.protocol import ProcessProtocol
 from twisted.internet.task import LoopingCall
@@ -322,9 +323,11 @@ class Recorder(Service):
         if (self._dropped or self._writer_problem) and now >= self._alarmed_at + ALARM_INTERVAL:
             self._alarmed_at, dropped, self._dropped = now, self._dropped, 0
             self._log.error(
-                "{dropped} observations of the recording were dropped: {reason}: the service continues",
-                dropped=dropped,
+                "The recording cannot be written: {reason}; {waiting} observations wait, and {dropped} were dropped:"
+                " the service continues",
                 reason=self._writer_problem or "the writer is too slow, or not running",
+                waiting=len(self._waiting),
+                dropped=dropped,
             )
 
 
@@ -337,4 +340,7 @@ def _data(event: Event) -> EventData:
 
 
 def _text(reason: Failure) -> str:
-    return str(reason.value) if isinstance(reason.value, Exception) else reason.getErrorMessage()
+    error = reason.value
+    if isinstance(error, ProcessTerminated):
+        return f"exit code {error.exitCode}" if error.signal is None else f"killed by signal {error.signal}"
+    return "it ended by itself" if isinstance(error, ProcessDone) else str(error)

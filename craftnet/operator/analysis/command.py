@@ -73,8 +73,9 @@ def analyse(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
 def add_analyse(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of `craftnet analyse`."""
     parser.description = (
-        "Answer questions about the histories of sessions that a server has recorded (--record): prints tables, or "
-        "writes CSV files or a page for designers of the game. craftnet analyse erase removes a player."
+        "Answer questions about the histories of sessions that a server has recorded (--record):\n"
+        "prints tables, or writes CSV files or a page for designers of the game.\n"
+        "craftnet analyse erase DIR --player UUID makes what is recorded about a player unattributable."
     )
     parser.epilog, parser.formatter_class = _EPILOG, argparse.RawDescriptionHelpFormatter
     parser.add_argument("folder", metavar="DIR", help="the folder of a server's --record")

@@ -166,7 +166,7 @@ class RecorderTests(SynchronousTestCase):
             self.clock.advance(1)
             self.samples = []
             self.writers[0].report(WriterStatus())
-        self.assertEqual(self.said("7 observations of the recording were dropped"), 1)
+        self.assertEqual(self.said("50000 observations wait, and 7 were dropped"), 1)
         self.recorder.resumeProducing()
         self.clock.advance(0)
         self.assertEqual((len(self.received()), self.recorder.problem), (MAX_WAITING, ""))
@@ -180,6 +180,7 @@ class RecorderTests(SynchronousTestCase):
         self.writers[0].end()
         self.assertEqual((self.count("written"), self.count("lost")), (1, 1))
         self.assertEqual(self.said("1 observations of the recording are lost: they were in its open batch"), 1)
+        self.assertEqual(self.said("does not run: killed by signal 9; it starts again in 1 s"), 1)
         self.assertIn("is being started again", self.recorder.problem)
         self.clock.advance(1)
         self.clock.advance(FLUSH_DELAY)
@@ -229,7 +230,7 @@ class RecorderTests(SynchronousTestCase):
             self.writers[0].report(WriterStatus(problem="No space left on device"))
             self.clock.advance(1)
         self.assertIn("No space left on device", self.recorder.problem)
-        self.assertEqual(self.said("No space left on device: the service continues"), 1)
+        self.assertEqual(self.said("No space left on device; 0 observations wait"), 1)
         self.writers[0].report(WriterStatus(written=1))
         self.assertEqual((self.recorder.problem, self.said("is written again")), ("", 1))
 

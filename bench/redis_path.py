@@ -66,8 +66,8 @@ def node(redis: int, secret: str) -> Iterator[Node]:
         "--nodaemon",
         "--pidfile=",
         "craftnet",
-        "--udp",
-        "off",
+        *("--udp", "off"),
+        *("--ping-interval", "3600"),  # the watchers here answer no pings.
     ]
     server = subprocess.Popen(
         [*twistd, "--http", "tcp:0:interface=127.0.0.1", "--backend", f"redis:port={redis}"],

@@ -6,7 +6,8 @@ that other work on the machine affects both. CPU is that of the workers, user an
 are in this process and are not counted.
 
 The floor is N independent servers of one worker, each with its share of the players and of every batch: the cost of
-smaller batches and colder caches. The rest is the cost of forwarding events between workers.
+smaller batches and colder caches. The rest is the cost of forwarding events between workers. The same is measured with
+batches that are N times as large, so that each worker gets as many events of a batch as the one worker does.
 
     python bench/workers.py --watchers 2000 --rounds 15
 """
@@ -36,28 +37,32 @@ from lab import room_for
 
 from craftnet.access.development import SECRET_VARIABLE, sign_token
 from craftnet.access.principal import PUBLISH
+from craftnet.tests.support.ports import ReservedPort
 
 
 class Server:
     """A server, its watchers and the publishing connections."""
 
-    def __init__(self, port: int, pids: Sequence[int], secret: str, watchers: int, publishers: int, batch: int) -> None:
-        self._batch = batch
+    def __init__(self, port: int, pids: Sequence[int], secret: str, watchers: int, publishers: int) -> None:
         self.pids = pids
+        self._rounds = 0
         self._selector = selectors.DefaultSelector()
         self._sessions = [uuid4() for _ in range(watchers)]
         self._token = sign_token(secret.encode(), None, [PUBLISH], 3600, time.time())
         self._publishers = [http.client.HTTPConnection("127.0.0.1", port) for _ in range(publishers)]
         players = [uuid4() for _ in range(watchers)]
-        for _ in self._posting([start(*each) for each in zip(self._sessions, players, strict=True)]):
+        for _ in self._posting([start(*each) for each in zip(self._sessions, players, strict=True)], 100):
             pass
         for session, player in zip(self._sessions, players, strict=True):
             self._watch(port, session, player, sign_token(secret.encode(), player, [], 3600, time.time()))
         self._read(watchers)
+        for publisher in self._publishers:
+            publisher.close()  # it connects again when it is used, however long other servers take to start.
 
-    def publishing(self, number: int) -> Iterator[None]:
+    def publishing(self, batch: int) -> Iterator[None]:
         """Posts an event for every watcher; one step sends a batch, the next one reads its answer."""
-        return self._posting([pause_or_resume(session, number) for session in self._sessions])
+        self._rounds += 1
+        return self._posting([pause_or_resume(session, self._rounds - 1) for session in self._sessions], batch)
 
     def read(self) -> None:
         """Waits until every watcher has received its update."""
@@ -72,9 +77,9 @@ class Server:
         )
         self._selector.register(connection, selectors.EVENT_READ)
 
-    def _posting(self, events: Sequence[bytes]) -> Iterator[None]:
+    def _posting(self, events: Sequence[bytes], size: int) -> Iterator[None]:
         headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/x-ndjson"}
-        batches = [events[index : index + self._batch] for index in range(0, len(events), self._batch)]
+        batches = [events[index : index + size] for index in range(0, len(events), size)]
         for number, batch in enumerate(batches):
             publisher = self._publishers[number % len(self._publishers)]
             publisher.request("POST", "/events", b"\n".join(batch), headers)
@@ -92,11 +97,11 @@ class Server:
                 frames -= octets.count(b'"type"')
 
 
-def play(servers: Sequence[Server], number: int) -> list[float]:
+def play(servers: Sequence[Server], batch: int) -> list[float]:
     """Publishes an event for every watcher of these servers; returns each worker's seconds of CPU."""
     pids = [pid for each in servers for pid in each.pids]
     before = [_cpu(pid) for pid in pids]
-    for _ in zip(*(each.publishing(number) for each in servers), strict=True):
+    for _ in zip(*(each.publishing(batch) for each in servers), strict=True):
         pass
     for each in servers:
         each.read()
@@ -109,16 +114,11 @@ def _cpu(pid: int) -> float:
     return sum(int(task.read_text().split()[0]) for task in tasks) / 1e9
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
-
-
 @contextmanager
 def server(workers: int, secret: str) -> Iterator[tuple[int, list[int]]]:
     """Starts a service; yields its port and the process ids of its workers."""
-    port = _free_port()
+    reserved = ReservedPort()
+    port = reserved.number
     process = subprocess.Popen(
         [
             *(Path(sysconfig.get_path("scripts")) / "twistd", "--nodaemon", "--pidfile=", "craftnet"),
@@ -139,6 +139,7 @@ def server(workers: int, secret: str) -> Iterator[tuple[int, list[int]]]:
     finally:
         process.terminate()
         process.communicate()
+        reserved.close()
 
 
 def main() -> None:
@@ -155,22 +156,33 @@ def main() -> None:
 
     def started(workers: int, share: int) -> Server:
         running = stack.enter_context(server(workers, secret))
-        return Server(*running, secret, watchers // share, arguments.publishers, arguments.batch // share)
+        return Server(*running, secret, watchers // share, arguments.publishers)
 
     with ExitStack() as stack:
-        lots = [[started(1, 1)], [started(several, 1)], [started(1, several) for _ in range(several)]]
-        rounds = [[play(servers, number) for servers in lots] for number in range(arguments.rounds)]
-    alone, together, apart = (median(sum(costs[index]) for costs in rounds) / watchers * 1e6 for index in range(3))
-    ratio, floor = (median(sum(costs[index]) / sum(costs[0]) for costs in rounds) for index in (1, 2))
-    to_floor = median(sum(costs[1]) / sum(costs[2]) for costs in rounds)
-    used = [sum(costs[1][number] for costs in rounds) for number in range(several)]
-    print(f"{watchers} watchers, {arguments.batch} events a batch")
-    print(f"medians of {arguments.rounds} rounds, CPU of the workers")
-    print(f"  1 worker                   {alone:6.1f} µs a delivery")
-    print(f"  {several} servers apart (floor)    {apart:6.1f} µs a delivery   {floor:5.2f} of one worker's")
-    print(f"  {several} workers                  {together:6.1f} µs a delivery   {ratio:5.2f} of one worker's")
-    print(f"  {several} workers, to the floor      {to_floor:4.2f} of the floor")
-    print(f"  shares of the load         {'  '.join(f'{each / sum(used):.1%}' for each in used)}")
+        alone, together, apart = [started(1, 1)], [started(several, 1)], [started(1, several) for _ in range(several)]
+        batch = arguments.batch
+        lots = [
+            (alone, batch),
+            (together, batch),
+            (apart, batch // several),
+            (together, batch * several),
+            (apart, batch),
+        ]
+        rounds = [[play(servers, size) for servers, size in lots] for _ in range(arguments.rounds)]
+    costs = [[sum(lot) for lot in each] for each in rounds]
+    used = [sum(each[1][number] for each in rounds) for number in range(several)]
+    print(f"{watchers} watchers, medians of {arguments.rounds} rounds, CPU of the workers")
+    print(
+        f"  1 worker, {batch} events a batch   {median(each[0] for each in costs) / watchers * 1e6:6.1f} µs a delivery"
+    )
+    for title, first in ((f"{batch} events a batch", 1), (f"{batch * several} events a batch", 3)):
+        print(title)
+        for name, lot in ((f"{several} servers apart (floor)", first + 1), (f"{several} workers", first)):
+            cost, ratio = median(each[lot] for each in costs), median(each[lot] / each[0] for each in costs)
+            print(f"  {name:26} {cost / watchers * 1e6:6.1f} µs a delivery   {ratio:5.2f} of one worker's")
+        to_floor = median(each[first] / each[first + 1] for each in costs)
+        print(f"  {several} workers, to the floor      {to_floor:4.2f} of the floor")
+    print(f"shares of the load           {'  '.join(f'{each / sum(used):.1%}' for each in used)}")
 
 
 if __name__ == "__main__":

@@ -19,6 +19,9 @@ MAX_EVENTS = 10_000
 """Maximum number of events in one body."""
 
 
+_VERDICTS = tuple(verdict.value for verdict in (EventVerdict.ACCEPTED, EventVerdict.DUPLICATE, EventVerdict.REJECTED))
+"""In the order of `VerdictCounts`."""
+
 Batch = Sequence[Event | EventOutcome]
 """The events of one body, in order; for an invalid one, the outcome that says why."""
 
@@ -134,14 +137,9 @@ class Ingest:
 
     def count(self, outcomes: Sequence[EventOutcome]) -> None:
         """Counts the outcomes of events, also of those that arrived in another way."""
-        accepted, duplicates, rejected = count_verdicts(outcomes)
-        for verdict, number in (
-            (EventVerdict.ACCEPTED, accepted),
-            (EventVerdict.DUPLICATE, duplicates),
-            (EventVerdict.REJECTED, rejected),
-        ):
+        for verdict, number in zip(_VERDICTS, count_verdicts(outcomes), strict=True):
             if number:
-                self._metrics.event(verdict.value, number)
+                self._metrics.event(verdict, number)
 
 
 def _too_many() -> BadRequest:

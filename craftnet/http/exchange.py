@@ -302,6 +302,7 @@ def refusal_response(refusal: Refusal, now: float) -> Response:
     return json_response(body, status=refusal.status, headers=headers)
 
 
+@lru_cache(maxsize=64)
 def reason_phrase(status: int) -> str:
     """The reason phrase of a status (RFC 9110 section 15); empty for one without."""
     try:

@@ -82,7 +82,9 @@ def _weight(parameter: str) -> float:
 
 def content_codings(content_encoding: str | None) -> tuple[str, ...]:
     """The codings that were applied to a body, in lower case and in order (RFC 9110 section 8.4)."""
-    members = (member.strip().lower() for member in (content_encoding or "").split(","))
+    if content_encoding is None:
+        return ()
+    members = (member.strip().lower() for member in content_encoding.split(","))
     return tuple(member for member in members if member not in ("", "identity"))
 
 

@@ -33,6 +33,7 @@ class Networks:
     def __init__(self, networks: Sequence[IPv4Network | IPv6Network] = (), *, local: bool = False) -> None:
         self._networks = tuple(networks)
         self._local = local
+        self._known = lru_cache(maxsize=4096)(self._is_member)  # each request asks several times for its client's.
 
     @classmethod
     def parse(cls, text: str, option: str) -> Networks:
@@ -49,10 +50,11 @@ class Networks:
         return cls(networks, local=LOCAL in words)
 
     def __contains__(self, address: str) -> bool:
+        return bool(self._networks or self._local) and self._known(address)
+
+    def _is_member(self, address: str) -> bool:
         if address == LOCAL:
             return self._local
-        if not self._networks:  # the usual case: the option was not given.
-            return False
         parsed = parse_address(address)
         return parsed is not None and any(parsed in network for network in self._networks)
 

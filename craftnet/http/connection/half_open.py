@@ -93,20 +93,27 @@ class HalfOpenConnections:
     def opened(self, transport: Any) -> None:
         """Adds a connection that waits for its client."""
         address = host(transport.getPeer())
-        counted = None if address in self._unlimited or address in self._proxies else address_key(address)
-        oldest = self._waiting.add(transport, counted)
-        if oldest is not None:
-            self._metrics.refused("half_open")
-            oldest.abortConnection()
+        self._add(transport, None if address in self._proxies else address)
 
-    def idle(self, transport: Any) -> None:
+    def idle(self, transport: Any, address: str) -> None:
         """Adds a connection that was answered and waits for its next request.
 
         A trusted proxy keeps connections ready for any client. They are not counted: if one were dropped just as the
         proxy sends a request, the proxy would report a failure of the server.
+
+        Arguments:
+            address: the other end of the connection.
         """
-        if host(transport.getPeer()) not in self._proxies:
-            self.opened(transport)
+        if address not in self._proxies:
+            self._add(transport, address)
+
+    def _add(self, transport: Any, address: str | None) -> None:
+        """Adds a connection, counted for `address` if that is limited."""
+        counted = None if address is None or address in self._unlimited else address_key(address)
+        oldest = self._waiting.add(transport, counted)
+        if oldest is not None:
+            self._metrics.refused("half_open")
+            oldest.abortConnection()
 
     def remove(self, transport: Any) -> None:
         """Removes a connection. Unknown ones are ignored."""

@@ -230,7 +230,7 @@ class HttpConnection:
         last = self._site.draining or not head.persistent
         octets = self._site.octets(response, self._secure, last=last, bodiless=head.method == b"HEAD")
         transmit(self.transport, octets)
-        self._half_open.idle(self.transport)
+        self._half_open.idle(self.transport, self._peer)
         if last:
             self._hang_up()
         else:

@@ -82,7 +82,7 @@ sbom: $(VENV)/installed-supply
 # The versions and hashes that the image is installed with, for every Python that craftnet runs on.
 lock: $(VENV)/installed-supply
 	$(BIN)/uv pip compile --quiet --universal --upgrade --generate-hashes --python-version 3.11 --extra zstd --extra otel \
-		--extra kafka --custom-compile-command 'make lock' --output-file deploy/requirements.lock setup.cfg
+		--custom-compile-command 'make lock' --output-file deploy/requirements.lock setup.cfg
 
 # Reading events from real brokers, each fetched once: Apache Kafka, which Maven fetches (45 jars, 43 MB) and Java runs, and
 # nats-server, which Go builds (under a minute).

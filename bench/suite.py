@@ -17,7 +17,7 @@ FOLDER = Path(__file__).parent
 TIME_LIMIT = 300.0
 """Seconds for one benchmark; a longer run is stopped and reported as failed."""
 
-NO_BENCHMARKS = {"centrifugo_servers", "compare", "lab", "redis_floor", "run", "suite"}
+NO_BENCHMARKS = {"centrifugo_servers", "compare", "lab", "learners", "redis_floor", "run", "suite"}
 """Modules of this folder that are not benchmarks."""
 
 
@@ -56,6 +56,7 @@ SUITE = (
     Benchmark("message_sizes", "--players 200 --minutes 5", "--players 100 --minutes 1"),
     Benchmark("devices", "", "--minutes 10"),
     Benchmark("dictionary", "--minutes 5", "--players 50 --minutes 1"),
+    Benchmark("learned_progress", "--players 100 --hours 2", "--players 50 --hours 1"),
     Benchmark("ingest", "", "--bodies 10"),
     Benchmark("ingest", "--bodies 3000 --events 1", "--bodies 100 --events 1"),
     Benchmark("redis_path", "", "--watchers 50 --events 1000 --rounds 30 --rate 200"),

@@ -189,9 +189,6 @@ class ISharedSource(Interface):
 class IRelayedSource(ISharedSource):
     """A shared source whose `epoch` is that of another craftnet's positions: positions pass through unchanged."""
 
-    core: str = Attribute("The URL of that craftnet, the core.")
-    followed: Mapping[str, int] = Attribute("How many sessions, queues and players this edge follows there.")
-
 
 class IRecallingSource(Interface):
     """Additional interface of a source of materials or queues that remembers changes from before the first watcher."""

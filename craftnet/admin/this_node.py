@@ -22,12 +22,12 @@ from craftnet.contract.admin.sessions import ConnectionRow, HistoryEntry
 from craftnet.contract.events import Event, EventOutcome, MaterialsUpdate, SessionProgress
 from craftnet.contract.messages import Service as HealthOf
 from craftnet.feeds.hub import Hub
-from craftnet.interfaces import IInspectable, IRelayedSource, ISharedSource
+from craftnet.interfaces import IInspectable, ISharedSource
 from craftnet.observe.audit.events import SecurityEvent
 from craftnet.observe.health.monitor import Monitor
 from craftnet.observe.metrics.registry import Metrics
 from craftnet.observe.metrics.snapshot import Snapshot
-from craftnet.providers.inspection import IEventTap
+from craftnet.providers.inspection import IEventTap, add_tap
 from craftnet.providers.sources import Sources
 
 MAX_CONNECTIONS = 200
@@ -130,9 +130,9 @@ class ThisNode(Service):
         self._steps.start(STEP_SECONDS, now=False)
         for source in (self.sources.sessions, self.sources.queues):
             if IEventTap.providedBy(source):
-                source.tap = self._applied
+                add_tap(source, self._applied)
         if IEventTap.providedBy(self.sources.materials):
-            self.sources.materials.tap = self._applied_to_materials
+            add_tap(self.sources.materials, self._applied_to_materials)
 
     def stopService(self) -> None:
         """Stops recording."""
@@ -212,7 +212,6 @@ class ThisNode(Service):
     def _state(self) -> NodeState:
         sessions, report = self.sources.sessions, self._monitor.reports[HealthOf.CRAFTING_NETWORK]
         source: Any = sessions if ISharedSource.providedBy(sessions) else None
-        relayed: Any = sessions if IRelayedSource.providedBy(sessions) else None
         check = (report.checks or {}).get("sessions")
         return NodeState(
             backend=self._backend,
@@ -220,8 +219,6 @@ class ThisNode(Service):
             epoch=None if source is None else source.epoch,
             stalled=None if source is None else source.stalled or None,
             response_time_ms=None if check is None else check.response_time,
-            core=None if relayed is None else relayed.core,
-            followed=None if relayed is None else dict(relayed.followed),
         )
 
     def _sample(self) -> Sample:

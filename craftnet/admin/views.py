@@ -28,7 +28,7 @@ from craftnet.contract.admin.sessions import (
 )
 from craftnet.contract.messages import Station, rfc3339
 from craftnet.errors import BadRequest, NotFound, no_session
-from craftnet.interfaces import IPlayerListener, IPlayerSessions, IRelayedSource
+from craftnet.interfaces import IPlayerListener, IPlayerSessions
 from craftnet.nodes.node_group import NodeGroup, Question
 from craftnet.providers.inspection import IListing
 
@@ -212,13 +212,7 @@ class Views:
 
     async def _pages(self, question: Question[PageAsked, Any], asked: PageAsked) -> Mapping[str, Any]:
         """A page from this node if all nodes share the state, otherwise the share of each node."""
-        sessions: Any = self._node.sources.sessions
-        if IRelayedSource.providedBy(sessions):
-            raise NotFound(
-                f"This server is an edge, which has a part of the sessions: lists are at {sessions.core}/admin. Here, "
-                "name a session or a player."
-            )
-        if not IListing.providedBy(sessions):
+        if not IListing.providedBy(self._node.sources.sessions):
             raise NotFound("The back end of this server cannot list what it keeps: name a session or a player.")
         if self._node.shared or not self._group.others:
             return {"": await self._ask(self._group.here, question, asked)}

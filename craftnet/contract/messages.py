@@ -177,6 +177,11 @@ class CraftingProgressData(Struct, frozen=True, omit_defaults=True, kw_only=True
     """Quality that the craft aims at; absent when unknown."""
     failure_reason: str | None = None
     """Why a failed craft failed; `cancelled:` and the cancel reason for a cancelled craft."""
+    expected_seconds_p50: Natural | None = None
+    """Seconds that an active craft still takes by what was learned from crafts like it, rounded up: half take no
+    longer. Only with `--learn-progress`, and only where that has proved better than `remaining_time_seconds`."""
+    expected_seconds_p90: Natural | None = None
+    """The same: nine in ten take no longer. Present together with `expected_seconds_p50`."""
 
 
 class MaterialNotification(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):

@@ -76,12 +76,14 @@ class CraftingTarget(Struct, frozen=True):
 
     Attributes:
         heartbeat: as of every target: seconds of silence after which the client expects a heartbeat; 0: never.
+        expected: the client extrapolates by `expected_seconds_p50`, where messages have it.
     """
 
     session_id: UUID
     player_id: UUID
     resume: Position | None = None
     heartbeat: int = 0
+    expected: bool = False
 
 
 class QueueTarget(Struct, frozen=True):
@@ -103,12 +105,14 @@ class PlayerTarget(Struct, frozen=True):
     Attributes:
         resume: positions, by session; None stands for the queue.
         device: as in `QueueTarget`.
+        expected: as in `CraftingTarget`.
     """
 
     player_id: UUID
     resume: Mapping[UUID | None, Position] = {}
     heartbeat: int = 0
     device: str | None = None
+    expected: bool = False
 
 
 class HealthTarget(Struct, frozen=True):
@@ -203,6 +207,7 @@ def _crafting(session_id: str, query: Query) -> CraftingTarget:
         parse_uuid(_single(query, "player_id"), "player_id"),
         _resume(query),
         _heartbeat(query),
+        _expected(query),
     )
 
 
@@ -217,7 +222,7 @@ def _player(player_id: str, query: Query) -> PlayerTarget:
     resume = dict(map(_named_position, values))
     if len(resume) < len(values):
         raise BadRequest("resume names each session once.")
-    return PlayerTarget(parse_uuid(player_id, "player_id"), resume, _heartbeat(query), _device(query))
+    return PlayerTarget(parse_uuid(player_id, "player_id"), resume, _heartbeat(query), _device(query), _expected(query))
 
 
 def _named_position(text: str) -> tuple[UUID | None, Position]:
@@ -256,6 +261,14 @@ def _resume(query: Query) -> Position | None:
 def _device(query: Query) -> str | None:
     """The name as it was sent: a server without devices ignores it, whatever it is."""
     return next(iter(query.get("device", ())), None)
+
+
+def _expected(query: Query) -> bool:
+    if "expected" not in query:
+        return False
+    if _single(query, "expected") != "1":
+        raise BadRequest("expected takes 1, for a client that extrapolates by expected_seconds_p50.")
+    return True
 
 
 def _heartbeat(query: Query) -> int:

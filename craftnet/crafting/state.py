@@ -28,6 +28,28 @@ Stamps = tuple[Stamp, ...]
 """One for each source, to judge the order of its events (`craftnet.crafting.event_order`)."""
 
 
+class CraftTiming(Struct, frozen=True, gc=False):
+    """How long a craft has taken so far, beside what the authority estimated (`craftnet.crafting.timing`).
+
+    Attributes:
+        estimate: seconds that the craft takes, as estimated at its start; None when unknown.
+        worked: seconds for which it has been active, as of the newest event.
+        station: the workstation; None when unknown.
+        quality: the mean quality of the materials that it started with, 1 to 100; None when unknown.
+        half: at the first report of half or more: the seconds worked by then, and the remaining time that it states.
+        undisturbed: whether it was never interrupted.
+        load: crafts under way when it started; None when unknown.
+    """
+
+    estimate: float | None = None
+    worked: float = 0.0
+    station: UUID | None = None
+    quality: int | None = None
+    half: tuple[float, float] | None = None
+    undisturbed: bool = True
+    load: int | None = None
+
+
 class SessionState(Struct, frozen=True, gc=False):
     """One crafting session.
 
@@ -38,6 +60,7 @@ class SessionState(Struct, frozen=True, gc=False):
         accepted: when the event that led to this state reached the service, on the steady clock, seconds.
         stamps: the newest timestamps stated about the session.
         trace: the span of that event, as in traceparent, where it is traced.
+        timing: kept only where crafts are timed.
     """
 
     session_id: UUID
@@ -48,6 +71,7 @@ class SessionState(Struct, frozen=True, gc=False):
     accepted: float = 0.0
     stamps: Stamps = ()
     trace: str | UnsetType = UNSET
+    timing: CraftTiming | UnsetType = UNSET
 
 
 class Material(Struct, frozen=True, gc=False):

@@ -27,7 +27,7 @@ from craftnet.contract.messages import (
     to_json,
 )
 from craftnet.contract.position import NOTHING, Position, before_materials_change
-from craftnet.crafting.progress import Progress, extrapolate
+from craftnet.crafting.progress import Expectation, Progress, extrapolate, percent_at
 from craftnet.crafting.state import MaterialsChange, MaterialsState, QueueChange, SessionState
 
 Message = WebSocketCraftingMessage | WebSocketQueueMessage | WebSocketHealthMessage
@@ -105,9 +105,23 @@ Encoding = Callable[[Update], bytes]
 """Encodes an update as the octets that a transport sends."""
 
 
-def progress_data(session_id: UUID, progress: Progress, now: float) -> CraftingProgressData:
-    """The model at `now` (steady) in the contract's whole numbers: progress rounded down, remaining time rounded up."""
+def progress_data(
+    session_id: UUID,
+    progress: Progress,
+    now: float,
+    expected: Expectation | None = None,
+    shown: Progress | None = None,
+) -> CraftingProgressData:
+    """The model at `now` (steady) in the contract's whole numbers: progress rounded down, times rounded up.
+
+    Arguments:
+        expected: what was learned about the time that it still takes.
+        shown: the model of which the percentage is stated; None: `progress`.
+    """
     percent, remaining = extrapolate(progress, now)
+    if shown is not None:
+        percent = percent_at(shown, now)
+    elapsed = max(0.0, now - progress.anchor)
     return CraftingProgressData(
         session_id=session_id,
         progress_percentage=int(percent),
@@ -116,13 +130,25 @@ def progress_data(session_id: UUID, progress: Progress, now: float) -> CraftingP
         current_quality=progress.quality,
         target_quality=progress.target_quality,
         failure_reason=progress.failure_reason,
+        expected_seconds_p50=None if expected is None else math.ceil(max(0.0, expected.p50 - elapsed)),
+        expected_seconds_p90=None if expected is None else math.ceil(max(0.0, expected.p90 - elapsed)),
     )
 
 
 def progress_update(
-    state: SessionState, now: Moment, accepted: float | None = None, at: Position | None = None
+    state: SessionState,
+    now: Moment,
+    accepted: float | None = None,
+    at: Position | None = None,
+    expected: Expectation | None = None,
+    shown: Progress | None = None,
 ) -> Update:
-    """An update of a session's progress or its end. `at` is the feed's position with it."""
+    """An update of a session's progress or its end.
+
+    Arguments:
+        at: the feed's position with it.
+        expected, shown: as in `progress_data`.
+    """
     status = state.progress.status
     terminal = status.terminal
     message = _crafting_message(
@@ -130,7 +156,7 @@ def progress_update(
         state.session_id,
         now,
         at,
-        progress_data=progress_data(state.session_id, state.progress, now.steady),
+        progress_data=progress_data(state.session_id, state.progress, now.steady, expected, shown),
     )
     return Update(
         state,

@@ -153,6 +153,15 @@ class Feed(ABC):
             if greeted is self._greeted or subscriber in self._greeted:  # delivering to one may remove another.
                 subscriber.deliver(update)
 
+    def broadcast_to(self, update: Update, subscribers: Iterable[ISubscriber]) -> None:
+        """Delivers an update to those of `subscribers` that have their snapshot, in order."""
+        recipients = (subscriber for subscriber in subscribers if subscriber in self._greeted)
+        if self._tracer is not None:
+            self._tracer.deliver(update, recipients)
+            return
+        for subscriber in recipients:
+            subscriber.deliver(update)
+
     def _recipients(self) -> Iterator[ISubscriber]:
         """The watchers that have their snapshot, each when it is its turn."""
         for subscriber in self._greeted:
@@ -204,17 +213,21 @@ class Feed(ABC):
         if subscriber not in self._waiting:
             return
         self._hand_over(
-            subscriber, whole_or_nothing([*self.snapshot()]) if resume is None else self._return(resume, lost)
+            subscriber,
+            whole_or_nothing([*self.snapshot(subscriber)])
+            if resume is None
+            else self._return(subscriber, resume, lost),
         )
 
-    def _return(self, resume: Position, lost: MissedChanges | None) -> Iterable[Update]:
+    def _return(self, subscriber: ISubscriber, resume: Position, lost: MissedChanges | None) -> Iterable[Update]:
         """What a returning watcher receives; `lost` is what it missed, where that is known."""
         if resume.version != NOTHING:  # else it has nothing yet, and asks for a first position.
             self._came_back(lost is not None)
         if lost is None:
-            updates = [self.returned(False, self.position), *self.snapshot()]
+            updates = [self.returned(False, self.position), *self.snapshot(subscriber)]
         else:
-            updates = [self.returned(True, resume), *self.again(lost), *self.newest(), *self.unheard(resume)]
+            newest = self.newest(subscriber)
+            updates = [self.returned(True, resume), *self.again(lost), *newest, *self.unheard(resume)]
         if (lost is not None and not resume.over_udp) or len(updates) == 1:
             return updates
         # The position follows in a message of its own: an encoding may have no room for it in the last part, and a
@@ -258,11 +271,11 @@ class Feed(ABC):
         """The changes since then that the sources remember; raises `Unavailable`."""
 
     @abstractmethod
-    def snapshot(self) -> Iterator[Update]:
-        """The current state, as the watchers hold it."""
+    def snapshot(self, subscriber: ISubscriber) -> Iterator[Update]:
+        """The current state, as the watchers hold it, for one that is added."""
 
     @abstractmethod
-    def newest(self) -> Iterator[Update]:
+    def newest(self, subscriber: ISubscriber) -> Iterator[Update]:
         """The part of the snapshot that replaces itself: no history keeps it, and every returning watcher gets it."""
 
     def unheard(self, resume: Position) -> Iterator[Update]:

@@ -18,6 +18,7 @@ from craftnet.crafting.progress import Tolerance
 from craftnet.crafting.state import MaterialsChange, QueueChange
 from craftnet.feeds.epoch import FeedEpochs
 from craftnet.feeds.feed import DeliveryTracer, Feed
+from craftnet.feeds.forecast_feed import Forecaster, ForecastFeed
 from craftnet.feeds.queue_feed import QueueFeed
 from craftnet.feeds.session_feed import SessionFeed
 from craftnet.interfaces import ISubscriber
@@ -110,6 +111,7 @@ class Hub:
         refresh: seconds within which a moving session is sent again even if nothing unexpected has happened.
         linger: seconds for which a feed stays open after its last watcher, which may return without a loss.
         tracer: delivers updates with spans; None: without.
+        forecaster: forecasts crafts; None: nothing does.
 
     Attributes:
         traced: the sessions that administrators trace, each with functions that are called with a new subscriber.
@@ -125,6 +127,7 @@ class Hub:
         refresh: float = REFRESH,
         linger: float = HISTORY_SECONDS,
         tracer: DeliveryTracer | None = None,
+        forecaster: Forecaster | None = None,
     ) -> None:
         self._sources = sources
         self._epochs = epochs = FeedEpochs(sources)
@@ -136,8 +139,11 @@ class Hub:
         # A feed updated since then can wait until it is due once more.
         self._lately_refreshed = refresh - VISIT_SLOTS * self.turn_interval
         back, back_in_queue = partial(metrics.came_back, "crafting"), partial(metrics.came_back, "queue")
+        make: Callable[..., SessionFeed] = SessionFeed
+        if forecaster is not None:
+            make = partial(ForecastFeed, forecaster=forecaster)
         self._sessions = FeedTable(
-            lambda key, counted: SessionFeed(
+            lambda key, counted: make(
                 key, counted, back, epochs, sources, clock, allowed, refresh, metrics.corrections, tracer
             ),
             partial(metrics.watching, "crafting"),
@@ -161,16 +167,22 @@ class Hub:
         self._sources.check_hearing()
 
     def subscribe_session(
-        self, session_id: UUID, subscriber: ISubscriber, resume: Position | None = None
+        self, session_id: UUID, subscriber: ISubscriber, resume: Position | None = None, expected: bool = False
     ) -> Deferred[None]:
         """Adds `subscriber` to this session's feed, its current state first; `resume` and failures as in
         `Feed.subscribe`.
+
+        Arguments:
+            expected: it extrapolates by the expected time, where messages state one.
         """
         self._wheel.add(session_id)
         if self.traced:
             for function in self.traced.get(session_id, ()):
                 function(subscriber)
-        return self._sessions[session_id].subscribe(subscriber, resume)
+        feed = self._sessions[session_id]
+        if expected and isinstance(feed, ForecastFeed):
+            feed.expect(subscriber)
+        return feed.subscribe(subscriber, resume)
 
     def session_subscribers(self, session_id: UUID) -> tuple[ISubscriber, ...]:
         """The subscribers of this session's feed."""

@@ -51,17 +51,20 @@ class PlayerFeeds:
         if not IPlayerSessions.providedBy(self._sessions):
             raise NotFound("The back end of this server does not know a player's sessions: name a session.")
 
-    def subscribe(self, player_id: UUID, subscriber: ISubscriber, resume: Positions) -> Deferred[None]:
+    def subscribe(
+        self, player_id: UUID, subscriber: ISubscriber, resume: Positions, expected: bool = False
+    ) -> Deferred[None]:
         """Gives `subscriber` the current state of everything of a player, and every change from then on.
 
         Arguments:
             resume: as in `Positions`; empty for a new subscriber.
+            expected: as in `Hub.subscribe_session`.
 
         Returns:
             A Deferred that fires when the current state was delivered. Fails as `Feed.subscribe`.
         """
         assert self._sessions is not None
-        feed = self._feeds[subscriber] = _PlayerFeed(self._hub, self._sessions, player_id, subscriber, resume)
+        feed = self._feeds[subscriber] = _PlayerFeed(self._hub, self._sessions, player_id, subscriber, resume, expected)
         return Deferred.fromCoroutine(feed.open())
 
     def unsubscribe(self, subscriber: ISubscriber) -> None:
@@ -87,13 +90,20 @@ class _PlayerFeed:
     """The feed of one subscriber; as in `PlayerFeeds.subscribe`."""
 
     def __init__(
-        self, hub: Hub, sessions: ISessionSource, player_id: UUID, subscriber: ISubscriber, resume: Positions
+        self,
+        hub: Hub,
+        sessions: ISessionSource,
+        player_id: UUID,
+        subscriber: ISubscriber,
+        resume: Positions,
+        expected: bool,
     ) -> None:
         self._hub = hub
         self._sessions = sessions
         self._player_id = player_id
         self._subscriber = subscriber
         self._resume = resume
+        self._expected = expected
         self._queue = Member(subscriber.deliver, subscriber.ended, subscriber)
         self._members: dict[UUID, Member] = {}
         self._open = True
@@ -141,7 +151,7 @@ class _PlayerFeed:
             self._passed_on, partial(self._session_removed, session_id), self._subscriber
         )
         try:
-            await self._hub.subscribe_session(session_id, member, self._resume.get(session_id))
+            await self._hub.subscribe_session(session_id, member, self._resume.get(session_id), self._expected)
         except NotFound:
             self._members.pop(session_id, None)
 

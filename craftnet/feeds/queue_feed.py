@@ -15,7 +15,7 @@ from craftnet.crafting.updates import Update, queue_heartbeat, queue_return, que
 from craftnet.feeds.epoch import FeedEpochs
 from craftnet.feeds.feed import DeliveryTracer, Feed
 from craftnet.feeds.recovery import MissedChanges
-from craftnet.interfaces import IQueueListener
+from craftnet.interfaces import IQueueListener, ISubscriber
 from craftnet.providers.sources import Sources
 
 
@@ -61,13 +61,13 @@ class QueueFeed(Feed):
         """As in `Feed`."""
         return MissedChanges(since, queue=await self._sources.recall_queue(self._key, since.queue))
 
-    def snapshot(self) -> Iterator[Update]:
+    def snapshot(self, subscriber: ISubscriber) -> Iterator[Update]:
         """As in `Feed`: one update for each station."""
         now, at = moment(self._clock), self.position
         for entry in self._queue.entries:
             yield queue_update(QueueChange(self._queue, entry, QueueMessageType.QUEUE_POSITION, True), now, None, at)
 
-    def newest(self) -> Iterator[Update]:
+    def newest(self, subscriber: ISubscriber) -> Iterator[Update]:
         """As in `Feed`: empty, since every move is kept."""
         return iter(())
 

@@ -29,7 +29,7 @@ from craftnet.errors import no_session
 from craftnet.feeds.epoch import FeedEpochs
 from craftnet.feeds.feed import DeliveryTracer, Feed
 from craftnet.feeds.recovery import MissedChanges
-from craftnet.interfaces import IMaterialListener, IQueueListener, ISessionListener
+from craftnet.interfaces import IMaterialListener, IQueueListener, ISessionListener, ISubscriber
 from craftnet.observe.metrics.store import Distribution
 from craftnet.providers.sources import Sources
 
@@ -126,15 +126,15 @@ class SessionFeed(Feed):
             queue = await self._sources.recall_queue(self._owner, since.queue)
         return MissedChanges(since, materials, queue)
 
-    def snapshot(self) -> Iterator[Update]:
+    def snapshot(self, subscriber: ISubscriber) -> Iterator[Update]:
         """As in `Feed`: progress, then the queue, then the materials."""
         now, at = moment(self._clock), self.position
-        yield from self.newest()
+        yield from self.newest(subscriber)
         yield from self._queue_entries()
         if self._materials.version:
             yield materials_snapshot(self._materials, now, at)
 
-    def newest(self) -> Iterator[Update]:
+    def newest(self, subscriber: ISubscriber) -> Iterator[Update]:
         """As in `Feed`: the progress."""
         if self._held is None:
             self._held = self._truth

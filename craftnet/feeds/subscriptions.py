@@ -92,13 +92,14 @@ class _SessionSubscription(Subscription, frozen=True):
     hub: Hub
     key: UUID
     resume: Position | None
+    expected: bool
 
     @property
     def session_id(self) -> UUID | None:
         return self.key
 
     def start(self, subscriber: ISubscriber) -> Deferred[None]:
-        return self.hub.subscribe_session(self.key, subscriber, self.resume)
+        return self.hub.subscribe_session(self.key, subscriber, self.resume, self.expected)
 
     def stop(self, subscriber: ISubscriber) -> None:
         self.hub.unsubscribe_session(self.key, subscriber)
@@ -143,9 +144,10 @@ class _PlayerSubscription(Subscription, frozen=True):
     feeds: PlayerFeeds
     player_id: UUID
     resume: Positions
+    expected: bool
 
     def start(self, subscriber: ISubscriber) -> Deferred[None]:
-        return self.feeds.subscribe(self.player_id, subscriber, self.resume)
+        return self.feeds.subscribe(self.player_id, subscriber, self.resume, self.expected)
 
     def stop(self, subscriber: ISubscriber) -> None:
         self.feeds.unsubscribe(subscriber)
@@ -285,7 +287,7 @@ class Subscriptions:
             case CraftingTarget(session_id=session_id, player_id=player_id, resume=resume):
                 await self._admission.crafting(principal, session_id, player_id)
                 self.hub.check_hearing()
-                return _SessionSubscription(principal, target.heartbeat, self.hub, session_id, resume)
+                return _SessionSubscription(principal, target.heartbeat, self.hub, session_id, resume, target.expected)
             case QueueTarget(player_id=player_id, resume=resume):
                 await self._admission.queue(principal, player_id)
                 self.hub.check_hearing()
@@ -295,7 +297,9 @@ class Subscriptions:
                 self._players.check()
                 await self._admission.queue(principal, player_id)
                 self.hub.check_hearing()
-                player = _PlayerSubscription(principal, target.heartbeat, self._players, player_id, positions)
+                player = _PlayerSubscription(
+                    principal, target.heartbeat, self._players, player_id, positions, target.expected
+                )
                 return player if target.device is None else self._of_device(player, player_id, target.device)
             case HealthTarget(services=services):
                 check_may_administer(principal)

@@ -61,6 +61,31 @@ def add_tap(source: Any, tap: Tap) -> None:
     source.tap = both
 
 
+class ITimedSessions(Interface):
+    """Additional interface of a source of sessions, an `IEventTap`, that can time crafts."""
+
+    def time_crafts() -> None:
+        """Keeps a `timing` in the states of sessions from now on (`craftnet.crafting.timing`)."""
+
+
+class ISharedSamples(Interface):
+    """Keeps the samples of all nodes in one order, and what was learned from them. Every Deferred fails with
+    `craftnet.errors.Unavailable` where that is unreachable.
+    """
+
+    def add(samples: Sequence[bytes]) -> Deferred[None]:  # noqa: N805 - as all of zope's.
+        """Adds samples. After a failure they may have been added."""
+
+    def read(after: str, limit: int) -> Deferred[tuple[str, Sequence[bytes]]]:  # noqa: N805 - as above.
+        """A Deferred of the samples after a position, at most `limit`, and the position of the last of them."""
+
+    def kept() -> Deferred[tuple[str, bytes | None]]:
+        """A Deferred of the position up to which something was learned and kept, and of that; "0-0" and None."""
+
+    def keep(position: str, learned: bytes) -> Deferred[None]:  # noqa: N805 - as above.
+        """Keeps what was learned up to a position, unless what is kept reaches as far."""
+
+
 class INodeBus(Interface):
     """Carries short messages between nodes, by the names that they have on it. Some may be lost."""
 

@@ -263,7 +263,7 @@ read_message: msgspec.json.Decoder[RelayMessage] = msgspec.json.Decoder(RelayMes
 
 
 def bare(value: Stated) -> Stated:
-    """Removes the stamps of a state, change or entry. Sources order events by them; edges do not."""
+    """Removes what edges do not use of a state, change or entry: the stamps that order events, a craft's timing."""
     match value:
         case MaterialsChange() | QueueChange():
             value = replace(value, state=bare(value.state))
@@ -271,7 +271,9 @@ def bare(value: Stated) -> Stated:
                 value = replace(value, entry=bare(value.entry))
         case QueueState():
             value = replace(value, stamps=(), entries=tuple(map(bare, value.entries)))
-        case SessionState() | MaterialsState() | QueueEntry():
+        case SessionState():
+            value = replace(value, stamps=(), timing=UNSET)
+        case MaterialsState() | QueueEntry():
             value = replace(value, stamps=())
     return value
 

@@ -38,10 +38,17 @@ class Address:
         self.port: int = url.port or _PORTS[self.secure]
         self._base: DecodedURL = url.replace(path=[segment for segment in url.path if segment], port=self.port)
 
-    def feed(self, session_id: UUID, player_id: UUID, resume: Position | None = None) -> str:
-        """The WebSocket URL of a session; `resume` is the position to continue from."""
+    def feed(self, session_id: UUID, player_id: UUID, resume: Position | None = None, *, expected: bool = False) -> str:
+        """The WebSocket URL of a session.
+
+        Arguments:
+            resume: the position to continue from.
+            expected: whether the client extrapolates by the expected time, where the server states one.
+        """
         route = self._base.replace(scheme="wss" if self.secure else "ws").child("ws", "crafting", str(session_id))
         route = route.add("player_id", str(player_id))
+        if expected:
+            route = route.add("expected", "1")
         if resume is not None:
             route = route.add("resume", str(resume))
         return str(route.to_text())

@@ -16,7 +16,7 @@ from craftnet.contract.messages import (
     WebSocketCraftingMessage,
 )
 from craftnet.contract.position import Position
-from craftnet.crafting.progress import Progress
+from craftnet.crafting.progress import Expectation, Progress
 from craftnet.crafting.state import MaterialsChange, QueueChange, SessionState
 from craftnet.crafting.updates import Update
 
@@ -26,6 +26,7 @@ class WatchedSession(Struct, frozen=True):
 
     Attributes:
         progress: the model to extrapolate from, on the client's clock; None before the first update.
+        expected: the time that the craft is expected to take from the model's anchor, if the server says so.
         problems: the materials that are short now, in the order in which they became so.
         queue: the player's place in a queue, if any.
     """
@@ -34,6 +35,7 @@ class WatchedSession(Struct, frozen=True):
     progress: Progress | None = None
     problems: tuple[MaterialNotification, ...] = ()
     queue: QueueStatusData | None = None
+    expected: Expectation | None = None
 
     @property
     def over(self) -> bool:
@@ -45,7 +47,7 @@ def apply_update(feed: WatchedSession, update: Update, now: float) -> WatchedSes
     """The feed after `update`. A state is preferred to messages that say the same less precisely."""
     match update.state:
         case SessionState(progress=progress):
-            return replace(feed, progress=progress)
+            return replace(feed, progress=progress, expected=None)
         case MaterialsChange(state=state):
             return replace(feed, problems=tuple(item.problem for item in state.materials if item.problem is not None))
         case QueueChange(entry=entry, waiting=waiting):
@@ -69,16 +71,17 @@ _TERMINAL = {"crafting_complete": Status.COMPLETED, "crafting_failed": Status.FA
 def _state_from_message(feed: WatchedSession, message: WebSocketCraftingMessage, now: float) -> WatchedSession:
     if message.recovered is False:
         feed = replace(feed, problems=(), queue=None)  # the messages that follow repeat those that remain.
-    progress = feed.progress
+    progress, expected = feed.progress, feed.expected
     if message.progress_data is not None:
-        progress = _progress(message.progress_data, now)
+        progress, expected = _progress(message.progress_data, now), _expected(message.progress_data)
     status = _TERMINAL.get(message.type)
     if status is not None and (progress is None or progress.status is not status):
         progress = replace(progress or Progress(status, 0.0, now), status=status, anchor=now, remaining=0.0)
     problems = feed.problems
     if message.material_data is not None:
         problems = _with_notification(problems, message.material_data)
-    return replace(feed, progress=progress, problems=problems, queue=message.queue_data or feed.queue)
+    queue = message.queue_data or feed.queue
+    return replace(feed, progress=progress, problems=problems, queue=queue, expected=expected)
 
 
 def _progress(data: CraftingProgressData, now: float) -> Progress:
@@ -92,6 +95,11 @@ def _progress(data: CraftingProgressData, now: float) -> Progress:
         target_quality=data.target_quality,
         failure_reason=data.failure_reason,
     )
+
+
+def _expected(data: CraftingProgressData) -> Expectation | None:
+    p50, p90 = data.expected_seconds_p50, data.expected_seconds_p90
+    return None if p50 is None or p90 is None else Expectation(float(p50), float(p90))
 
 
 def _with_notification(

@@ -19,6 +19,7 @@ from craftnet.client.output import wording
 from craftnet.client.output.line_output import note
 from craftnet.client.output.smoothing import SmoothedProgress
 from craftnet.contract.messages import Status
+from craftnet.crafting.progress import expected_model, remaining_at
 from craftnet.crafting.updates import Update
 
 FRAMES = 10
@@ -36,13 +37,16 @@ _COLOURS = {
 }
 
 
-def picture(feed: WatchedSession, percent: float, remaining: float | None, connection: str) -> RenderableType:
+def picture(
+    feed: WatchedSession, percent: float, remaining: float | None, connection: str, expected: str = ""
+) -> RenderableType:
     """Everything that is known, for a terminal.
 
     Arguments:
         percent: the value of the bar, 0 to 100.
         remaining: seconds.
         connection: the transport and its measurements, or why there is no connection.
+        expected: how long the craft is expected to take still.
     """
     rows: list[RenderableType] = [Text(f"craft {feed.session_id}", style="bold")]
     progress = feed.progress
@@ -59,7 +63,7 @@ def picture(feed: WatchedSession, percent: float, remaining: float | None, conne
         )
         rows.append(bar)
         says = wording.failure(progress.failure_reason) if progress.status is Status.FAILED else progress.status.value
-        known = filter(None, (says, wording.quality(progress.quality, progress.target_quality)))
+        known = filter(None, (says, expected, wording.quality(progress.quality, progress.target_quality)))
         rows.append(Text(", ".join(known), style=colour))
     if feed.queue is not None and not feed.over:
         rows.append(Text(wording.queue(feed.queue), style="magenta"))
@@ -108,7 +112,7 @@ class Screen:
         """See `IObserver`."""
         if feed.progress is not None and feed.progress is not self._feed.progress:
             take = self._display.update if update.messages else self._display.correct
-            take(feed.progress, self._reactor.seconds())
+            take(expected_model(feed.progress, feed.expected), self._reactor.seconds())
         self._feed = feed
         self._connection = f"over {transport}"
 
@@ -122,8 +126,13 @@ class Screen:
 
     def _draw(self) -> None:
         now = self._reactor.seconds()
-        percent, remaining = self._display.percent(now), self._display.remaining(now)
+        percent, remaining, expected = self._display.percent(now), None, ""
+        if (progress := self._feed.progress) is not None:
+            remaining = remaining_at(progress, now)
+            if (ahead := self._feed.expected) is not None and progress.moving:
+                elapsed = now - progress.anchor
+                expected = wording.expected(max(0.0, ahead.p50 - elapsed), max(0.0, ahead.p90 - elapsed))
         connection = self._connection
         if self._line is not None:
             connection += f", {self._line.shown(self._display.deviation(now) + SHOWN_RESOLUTION).words}"
-        self._live.update(picture(self._feed, percent, remaining, connection), refresh=True)
+        self._live.update(picture(self._feed, percent, remaining, connection, expected), refresh=True)

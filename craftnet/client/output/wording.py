@@ -87,11 +87,17 @@ def message(news: WebSocketCraftingMessage) -> str:
     return "; ".join(parts) or news.type.replace("_", " ")
 
 
+def expected(p50: float | None, p90: float | None) -> str:
+    """How long a craft is expected to take still; empty when the server does not say so."""
+    return "" if p50 is None or p90 is None else f"expected {clock(p50)}, 9 in 10 within {clock(p90)}"
+
+
 def _progress(data: CraftingProgressData) -> str:
     left = "" if data.remaining_time_seconds is None else f"{clock(data.remaining_time_seconds)} to go"
     known = (
         f"{data.progress_percentage:3} % {data.status.value}",
         left,
+        expected(data.expected_seconds_p50, data.expected_seconds_p90),
         quality(data.current_quality, data.target_quality),
     )
     return ", ".join(filter(None, known))

@@ -96,7 +96,7 @@ class WebSocketTransport:
 
     def url(self, resume: Position | None) -> str:
         """The feed's URL, continuing from that position."""
-        return self._address.feed(self.session_id, self._player_id, resume)
+        return self._address.feed(self.session_id, self._player_id, resume, expected=True)
 
     def link(self, resume: Position | None = None) -> ILink:
         """See `ITransport`."""

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import cast
 
-from autobahn.exception import Disconnected
 from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientProtocol
 from msgspec import Struct
 from twisted.internet.defer import CancelledError, Deferred
@@ -242,8 +240,7 @@ class WebSocketLink(ABC):
     def send(self, message: bytes) -> None:
         """Sends a text message, if the connection is open."""
         if self._connection is not None:
-            with suppress(Disconnected):  # it is being closed.
-                self._connection.sendMessage(message)
+            self._connection.sendMessage(message)
 
     def opened(self) -> None:
         """The handshake is complete."""

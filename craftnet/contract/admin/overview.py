@@ -113,10 +113,6 @@ class NodeState(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """Why this node receives no changes, in English; absent while it does."""
     response_time_ms: Natural | None = None
     """Milliseconds that the back end took for its last health check."""
-    core: str | None = None
-    """URL of the core that an edge follows; absent on other nodes."""
-    followed: dict[str, Count] | None = None
-    """How much an edge follows in its core: `session`, `queue` and `player`; absent on other nodes."""
 
 
 class LimitUse(Struct, frozen=True, kw_only=True):

@@ -1,71 +1,8 @@
-"""Every metric of the service: its name, its meaning, its labels, and how the figures of several processes combine."""
+"""Every metric of the service."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Literal
-
-from msgspec import Struct
-
-LabelValues = Mapping[str, tuple[str, ...]]
-"""The possible values of each label; empty if the counting code names them."""
-
-OTHER = "other"
-"""The label value of everything that is not among the possible ones."""
-
-
-class Family(Struct, frozen=True):
-    """One metric.
-
-    Attributes:
-        name: as in the Prometheus text format; that of a counter ends in ``_total``.
-        text: the meaning, with the unit.
-        kind: counter, gauge or histogram.
-        labels: the labels, with their possible values.
-        bounds: the upper bounds of a histogram's buckets, ascending; one more bucket has everything above.
-        combine: what several processes of one server (`--workers`) show of a gauge: the sum, the maximum or the
-            minimum of those that live. Counters and histograms are summed.
-    """
-
-    name: str
-    text: str
-    kind: Literal["counter", "gauge", "histogram"]
-    labels: LabelValues = {}
-    bounds: tuple[float, ...] = ()
-    combine: Literal["livesum", "livemax", "livemin"] = "livesum"
-
-    @property
-    def base(self) -> str:
-        """The name without the suffix that marks a counter."""
-        return self.name.removesuffix("_total")
-
-    def bounded(self, values: tuple[str, ...]) -> tuple[str, ...]:
-        """The values of the labels, with `OTHER` for each that is not possible."""
-        return tuple(
-            value if not possible or value in possible else OTHER
-            for value, possible in zip(values, self.labels.values(), strict=True)
-        )
-
-
-def counter(name: str, text: str, labels: LabelValues | None = None) -> Family:
-    """A number that only grows while the server runs."""
-    return Family(name, text, "counter", labels or {})
-
-
-def gauge(
-    name: str,
-    text: str,
-    labels: LabelValues | None = None,
-    combine: Literal["livesum", "livemax", "livemin"] = "livesum",
-) -> Family:
-    """A number that rises and falls."""
-    return Family(name, text, "gauge", labels or {}, combine=combine)
-
-
-def histogram(name: str, text: str, bounds: tuple[float, ...], labels: LabelValues | None = None) -> Family:
-    """How often each size of something occurred."""
-    return Family(name, text, "histogram", labels or {}, bounds)
-
+from craftnet.observe.metrics.family import Family, LabelValues, counter, gauge, histogram
 
 TRANSPORT: LabelValues = {"transport": ("websocket", "sse", "udp")}
 FEED: LabelValues = {"feed": ("crafting", "queue", "health")}
@@ -323,6 +260,26 @@ INGEST_PAUSES = counter(
     "Times that reading paused because events were applied too slowly; only with --ingest.",
 )
 
+# Learned progress, only with --learn-progress
+
+LEARNED_SAMPLES = counter(
+    "craftnet_learned_samples_total",
+    "Estimates of completed crafts that were learned from, or are not credible; only with --learn-progress.",
+    {"outcome": ("learned", "refused")},
+)
+LEARNED_KEYS = gauge("craftnet_learned_keys", "Recipes, workstations and others learned; only with --learn-progress.")
+LEARNED_RECIPES = gauge(
+    "craftnet_learned_recipes",
+    "Recipes with enough samples, in each phase, by whose error is less; only with --learn-progress.",
+    {"better": ("learned", "stated")},
+)
+LEARNED_ERROR = gauge(
+    "craftnet_learned_error",
+    "Rolling error of forecasts and of the authority's estimates, as a logarithm; only with --learn-progress.",
+    {"of": ("learned", "stated"), "phase": ("start", "half")},
+    "livemax",
+)
+
 # Nodes
 
 COMPLETE = gauge(
@@ -389,6 +346,7 @@ FAMILIES = (
     *(DATAGRAMS, ROUND_TRIP, VARIATION, JITTER, CLOCK_OFFSET, LOSS_OUT, LOSS_IN, REORDERED, SEND_RATE),
     *(UPSTREAM_CONNECTED, UPSTREAM_FEEDS, UPSTREAM_BYTES, UPSTREAM_RECONNECTS, UPSTREAM_ROUND_TRIP, UPSTREAM_LAG),
     *(INGEST_LAG, INGEST_DELAY, INGEST_WAITING, INGEST_DEAD_LETTERS, INGEST_PAUSES),
+    *(LEARNED_SAMPLES, LEARNED_KEYS, LEARNED_RECIPES, LEARNED_ERROR),
     *(COMPLETE, RESTARTS, NOTIFICATIONS),
     *(AUDIT_ENTRIES, AUDIT_FAILURES, AUDIT_WAITING, TRACE_SPANS),
     *(RECORDING_OBSERVATIONS, RECORDING_WAITING, RECORDING_BYTES, RECORDING_RESTARTS),

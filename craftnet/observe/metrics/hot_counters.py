@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections.abc import Hashable
 
 from craftnet.observe.metrics import families
-from craftnet.observe.metrics.families import OTHER
+from craftnet.observe.metrics.family import OTHER
 from craftnet.observe.metrics.store import Distribution, MetricStore, Number
 
 

@@ -11,7 +11,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from craftnet.observe.metrics.families import OTHER, Family
+from craftnet.observe.metrics.family import OTHER, Family
 from craftnet.observe.metrics.process_files import MetricsFile, bound_label, metric_key
 
 MAX_SERIES = 400

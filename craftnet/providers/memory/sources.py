@@ -16,6 +16,7 @@ from craftnet.crafting.material_rules import advance_materials
 from craftnet.crafting.queue_rules import advance_queue, check_holder
 from craftnet.crafting.session_rules import advance_session
 from craftnet.crafting.state import MaterialsState, QueueEntry, QueueState, SessionState
+from craftnet.crafting.timing import advance_timed
 from craftnet.errors import BadRequest, EventRejected, misrouted, names_no_session
 from craftnet.interfaces import (
     IMaterialListener,
@@ -27,7 +28,7 @@ from craftnet.interfaces import (
     ISessionListener,
     ISessionSource,
 )
-from craftnet.providers.inspection import IEventTap, IListing, Page, Tap, Wanted
+from craftnet.providers.inspection import IEventTap, IListing, ITimedSessions, Page, Tap, Wanted
 
 Listener = TypeVar("Listener")
 
@@ -109,7 +110,7 @@ class RecentIds:
             del self._ids[next(iter(self._ids))]
 
 
-@implementer(ISessionSource, IPlayerSessions, IListing, IEventTap)
+@implementer(ISessionSource, IPlayerSessions, IListing, IEventTap, ITimedSessions)
 class MemorySessions:
     """Keeps at most `capacity` sessions, each for `retention` seconds after its end.
 
@@ -139,7 +140,12 @@ class MemorySessions:
         self._player_listeners: Listeners[IPlayerListener] = Listeners()
         # Each player's sessions that have not ended, oldest first; both keyed by the integers of ids.
         self._under_way: dict[int, dict[int, UUID]] = {}
+        self._advance: Callable[[SessionState | None, Event], SessionState] = advance_session
         self.tap: Tap | None = None
+
+    def time_crafts(self) -> None:
+        """As in `ITimedSessions`."""
+        self._advance = lambda state, event: advance_timed(state, event, len(self._states) - len(self._finished))
 
     def page(self, cursor: str | None, limit: int, wanted: Wanted | None) -> Deferred[Page]:
         """As in `IListing`, the newest session first."""
@@ -195,7 +201,7 @@ class MemorySessions:
         key = session_id.int
         before = self._states.get(key)
         try:
-            after = advance_session(before, event)
+            after = self._advance(before, event)
             if before is None:
                 self._make_room()
         except EventRejected as error:

@@ -9,11 +9,13 @@ from uuid import UUID
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from craftnet.contract.events import ACCEPTED, DUPLICATE, Event, EventOutcome, QueueUpdate, SessionData, rejected
 from craftnet.crafting import material_rules, queue_rules, session_rules
 from craftnet.crafting.queue_rules import check_holder
 from craftnet.crafting.state import MaterialsChange, MaterialsState, QueueChange, QueueEntry, QueueState, SessionState
+from craftnet.crafting.timing import advance_timed
 from craftnet.errors import EventRejected, misrouted, names_no_session
 from craftnet.interfaces import IMaterialListener, IQueueListener, ISessionListener
 
@@ -82,6 +84,9 @@ SESSIONS: Aggregate[SessionState | None, SessionState | None, ISessionListener] 
     read_state=msgspec.json.Decoder(SessionState).decode,
     read_change=msgspec.json.Decoder(SessionState).decode,
 )
+
+TIMED_SESSIONS = replace(SESSIONS, advance=advance_timed)
+"""The same, for nodes that time crafts."""
 
 
 def _materials_of(event: Event) -> UUID:

@@ -31,6 +31,7 @@ from craftnet.providers.redis.node_bus import RedisNodeBus
 from craftnet.providers.redis.node_registry import RedisNodeRegistry
 from craftnet.providers.redis.player_index import PlayerIndex
 from craftnet.providers.redis.revocations import MAX_REVOCATIONS, STREAM_LENGTH, RedisRevocations
+from craftnet.providers.redis.samples import RedisSamples
 from craftnet.providers.redis.server_clock import ServerClock
 from craftnet.providers.redis.server_info import EvictionWatch
 from craftnet.providers.redis.settings import (
@@ -64,6 +65,7 @@ class RedisBackend:
         eviction: checks Redis' eviction policy.
         node_bus: carries messages between nodes.
         node_registry: has what each node says of itself.
+        samples: has what completed crafts say about estimates.
     """
 
     def __init__(
@@ -100,6 +102,7 @@ class RedisBackend:
         self.node_bus = RedisNodeBus(link(settings.timeout + BLOCK_SECONDS), asking, keys, reactor)
         self.node_registry = RedisNodeRegistry(asking, keys)
         self.devices = RedisDevices(str(self.node_bus.name), asking, keys, reactor)
+        self.samples = RedisSamples(asking, keys)
         self.service = MultiService()
         self._links = links = (asking, blocking, taking, revoking)
         followers = (self.follower, self._event_stream, self.revocations)

@@ -146,3 +146,14 @@ redis.call('HSET', KEYS[1], 'version', ARGV[2], 'state', ARGV[3])
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
 return 1
 """
+
+KEEP_LEARNED = b"""
+-- keys: learned. arguments: the two numbers of a position in the stream of samples, what was learned up to there.
+-- Answers: 1 if it is kept, 0 if what another node has kept reaches as far.
+local ms, number = string.match(redis.call('HGET', KEYS[1], 'position') or '0-0', '^(%d+)-(%d+)$')
+local new_ms, new_number = tonumber(ARGV[1]), tonumber(ARGV[2])
+ms, number = tonumber(ms or 0), tonumber(number or 0)
+if new_ms < ms or (new_ms == ms and new_number <= number) then return 0 end
+redis.call('HSET', KEYS[1], 'position', ARGV[1] .. '-' .. ARGV[2], 'learned', ARGV[3])
+return 1
+"""

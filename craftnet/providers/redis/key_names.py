@@ -128,6 +128,16 @@ class KeyNames:
         """The names of which `entries` and `entry_ends` are of the nodes to which devices are connected."""
         return KeyNames(f"{self._prefix}:devices")
 
+    @property
+    def samples(self) -> str:
+        """A stream: estimates of completed crafts, and what came of them."""
+        return f"{self._prefix}:samples"
+
+    @property
+    def learned(self) -> str:
+        """A hash: what was learned from them, and the position in the stream up to which it reaches."""
+        return f"{self._prefix}:learned"
+
     def slots(self, node: str) -> str:
         """A hash: the number of connections of each player on this node."""
         return f"{self._prefix}:places:{node}"

@@ -24,8 +24,8 @@ from craftnet.interfaces import (
     ISessionSource,
     ISharedSource,
 )
-from craftnet.providers.inspection import IEventTap, IListing, Page, Tap, Wanted
-from craftnet.providers.redis.aggregates import Change, Listener, State
+from craftnet.providers.inspection import IEventTap, IListing, ITimedSessions, Page, Tap, Wanted
+from craftnet.providers.redis.aggregates import TIMED_SESSIONS, Change, Listener, State
 from craftnet.providers.redis.change_reader import ChangeReader
 from craftnet.providers.redis.event_writer import EventWriter
 from craftnet.providers.redis.key_names import partition_of
@@ -115,7 +115,7 @@ class _RedisSource(Generic[State, Change, Listener]):
         return self._topics.answered(key, listener, kept.state, kept.end)
 
 
-@implementer(ISessionSource, ISharedSource, IAtomicStart, IListing, IEventTap, IPlayerSessions)
+@implementer(ISessionSource, ISharedSource, IAtomicStart, IListing, IEventTap, IPlayerSessions, ITimedSessions)
 class RedisSessions(_RedisSource[SessionState | None, SessionState | None, ISessionListener]):
     """Sessions."""
 
@@ -130,6 +130,11 @@ class RedisSessions(_RedisSource[SessionState | None, SessionState | None, ISess
         super().__init__(store, topics, reader)
         self.materials = materials
         self._players = players
+
+    def time_crafts(self) -> None:
+        """As in `ITimedSessions`."""
+        self._store.subject = TIMED_SESSIONS
+        self._writer = EventWriter(self._store)
 
     def apply_with_materials(self, events: Sequence[Event]) -> Deferred[list[EventOutcome]]:
         """As in `IAtomicStart`."""

@@ -85,7 +85,7 @@ class UpstreamRevocations:
     def publish(self, revocation: Revocation) -> Deferred[None]:
         """Fails: an edge only receives revocations."""
         where = f"{self._core}/revocations"
-        return fail(Unavailable(f"This server is an edge: post the revocation to {where}, which informs all edges."))
+        return fail(Unavailable(f"this server is an edge; post the revocation to {where}, which informs all edges."))
 
     def take(self, message: Revoked) -> None:
         """Takes revocations in force from the core."""

@@ -93,11 +93,6 @@ class MirrorTable:
         return len(self._mirrors)
 
     @property
-    def began(self) -> bool:
-        """Whether the core has been reached at least once."""
-        return self._core_epoch is not None
-
-    @property
     def epoch(self) -> str | None:
         """The epoch of all copies' versions; None while some belong to an earlier one."""
         return None if self._outdated else self._core_epoch

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -49,17 +49,12 @@ class _UpstreamSource:
     def __init__(self, mirrors: MirrorTable, clock: IClock, core: str) -> None:
         self._mirrors = mirrors
         self._clock = clock
-        self.core = core
+        self._core = core
 
     @property
     def epoch(self) -> str | None:
         """As in `ISharedSource`: the epoch of the core's positions."""
         return self._mirrors.epoch
-
-    @property
-    def followed(self) -> Mapping[str, int]:
-        """As in `IRelayedSource`."""
-        return self._mirrors.counts
 
     @property
     def stalled(self) -> str:
@@ -78,7 +73,7 @@ class _UpstreamSource:
         """
         if not events:
             return succeed([])
-        return fail(Misdirected(f"This server is an edge and takes no events: post them to {self.core}/events."))
+        return fail(Misdirected(f"This server is an edge and takes no events: post them to {self._core}/events."))
 
     async def _caught_up(self, key: UUID) -> None:
         await self._mirrors.catch_up(self.subject, key)
@@ -94,7 +89,7 @@ class _UpstreamSource:
 
     def _silent(self, failure: Failure) -> Any:
         failure.trap(TimeoutError)
-        raise Unavailable(f"The core {self.core} does not answer.")
+        raise Unavailable(f"The core {self._core} does not answer.")
 
     async def _joined(self, mirror: Mirror, listeners: MirrorListeners[Any], listener: object) -> None:
         """Adds a listener, which is called from the moment this returns."""
@@ -128,13 +123,7 @@ class UpstreamSessions(_UpstreamSource):
             mirror.session_listeners.remove(listener)
 
     def count(self) -> Deferred[int]:
-        """As in `ISessionSource`: the sessions that are followed here.
-
-        Fails:
-            Unavailable: the core has not been reached yet, so that this edge is not ready.
-        """
-        if not self._mirrors.began:
-            return fail(Unavailable(f"The core {self.core} has not been reached yet."))
+        """As in `ISessionSource`: the sessions that are followed here."""
         return succeed(self._mirrors.counts.get(Subject.SESSION.value, 0))
 
     def watch_player(self, player_id: UUID, listener: IPlayerListener) -> Deferred[Sequence[UUID]]:

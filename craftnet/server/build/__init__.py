@@ -33,6 +33,7 @@ from craftnet.server.build.http import (
     build_metrics_listener,
 )
 from craftnet.server.build.ingest import build_ingest, build_stream_consumer
+from craftnet.server.build.learning import Learning, build_learning
 from craftnet.server.build.nodes import build_devices, build_node_group, build_regions
 from craftnet.server.build.observation import (
     build_announcer,
@@ -75,7 +76,7 @@ def build(
     access = access_from_option(settings.auth, environ, reactor)
     addresses = build_addresses(settings, access)
     base = build_base(settings, reactor, Reloader(settings, reread or (lambda: settings)))
-    hub = _hub(base)
+    hub = _hub(base, learning := build_learning(base))
     audit_log = build_audit_log(base, environ)
     monitor = build_monitor(base, audit_log)
     health = HealthFeed(monitor, reactor, base.metrics, interval=settings.health_interval)
@@ -110,7 +111,7 @@ def build(
         build_recording(base, transports, monitor),  # before the back ends, whose first events it records, too.
         *(made.service for made in base.state.built),
         base.state.division.links,
-        *(loop, monitor, health, group, regions, metrics),
+        *(loop, monitor, health, group, regions, metrics, *learning.services),
         *_turns(base, hub, transports.feeds, enforcement, listener),
         *_measurements(base, transports, half_open, listener),
         build_announcer(base, access, listener, transports.udp_service, metrics, admin),
@@ -148,7 +149,7 @@ def _service(
     )
 
 
-def _hub(base: Base) -> Hub:
+def _hub(base: Base, learning: Learning) -> Hub:
     """All open feeds."""
     return Hub(
         base.state.sources,
@@ -158,6 +159,7 @@ def _hub(base: Base) -> Hub:
         refresh=base.settings.refresh,
         linger=0.0 if base.state.relayed else HISTORY_SECONDS,
         tracer=base.tracer,
+        forecaster=learning.learner,
     )
 
 

@@ -161,6 +161,15 @@ class UpdateOptions:
             most=60_000,
         ),
     ] = int(Tolerance().seconds * 1000)
+    learn_progress: Annotated[
+        str | None,
+        Option(
+            "Learns how long crafts really take, and says so in progress messages where that is better than the "
+            "authority's estimates: a file that keeps what was learned, or `shared` to keep it in the Redis of "
+            "--backend. With --workers, each worker has a file of its own: learned.json becomes learned-w0.json, …",
+            default="nothing is learned",
+        ),
+    ] = None
     refresh: Annotated[
         float,
         Option(

@@ -13,6 +13,7 @@ from craftnet.contract.routes import (
     BasePaths,
     CraftingTarget,
     HealthTarget,
+    PlayerTarget,
     Query,
     QueueTarget,
     Target,
@@ -115,6 +116,16 @@ class TargetTests(SynchronousTestCase):
         self.assertEqual(parse_target(f"/ws/queue/{PLAYER}", resume), QueueTarget(PLAYER, position))
         for values in ([], ["x"], ["a:1", "a:1"]):
             self.assertRaises(BadRequest, parse_target, f"/ws/queue/{PLAYER}", {"resume": values})
+
+    def test_expected(self) -> None:
+        expected = {**ME, "expected": ["1"]}
+        crafting = CraftingTarget(SESSION, PLAYER, expected=True)
+        self.assertEqual(parse_target(f"/ws/crafting/{SESSION}", expected), crafting)
+        self.assertEqual(parse_target(f"/ws/player/{PLAYER}", expected), PlayerTarget(PLAYER, expected=True))
+        for values in ([], [""], ["0"], ["true"], ["1", "1"]):
+            for path in (f"/ws/crafting/{SESSION}", f"/ws/player/{PLAYER}"):
+                error = self.assertRaises(BadRequest, parse_target, path, {**ME, "expected": values})
+                self.assertIn("expected", error.message)
 
     def test_heartbeat(self) -> None:
         """In every feed."""

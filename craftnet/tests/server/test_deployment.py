@@ -49,12 +49,7 @@ from craftnet.tests.support.watchers import Kind, Seen, Watching, connections, g
 REPOSITORY = Path(craftnet.__file__).parent.parent
 DEPLOY = REPOSITORY / "deploy"
 
-SAID = {
-    "CRAFTNET_AUTH": "jwt:jwks=https://login.example/keys.json",
-    "PUBLIC_HOST": "play.example",
-    "CORE": "https://core.example",
-    "EDGE_TOKEN_FILE": "./edge.token",
-}
+SAID = {"CRAFTNET_AUTH": "jwt:jwks=https://login.example/keys.json", "PUBLIC_HOST": "play.example"}
 """The operator's environment variables."""
 
 
@@ -128,24 +123,12 @@ class OptionsTests(SynchronousTestCase):
             public = settings.public_udp.removeprefix("play.example:")
             self.assertRegex(text, rf'{name}:\n    <<: \*node\n    ports: \["{public}:8082/udp"\]')
 
-    def test_compose_of_an_edge(self) -> None:
-        """craftnet takes its options, with the token where the file is mounted."""
-        text = (DEPLOY / "compose-edge.yaml").read_text()
-        words = " ".join(f'"{line}"' for line in re.findall(r"^      - (--.*)$", text, re.MULTILINE))
-        (token_file := Path(self.mktemp()).absolute()).write_text(token())
-        given = self.given(f"twistd {words}".replace("/run/craftnet/token", str(token_file)), **SAID)
-        settings = self.settings(given)
-        self.assertEqual(settings.backend, f"upstream:url={SAID['CORE']}:token_file={token_file}")
-        self.assertIn(":/run/craftnet/token:ro", text)
-        self.assertEqual(settings.public_udp, "play.example:8082")
-
     def test_compose_is_valid(self) -> None:
+        path = str(DEPLOY / "compose.yaml")
         # It is written in Python, too: what this one imports is none of its business.
         kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-        for name in ("compose.yaml", "compose-edge.yaml"):
-            path = str(DEPLOY / name)
-            done = output("docker-compose", "-f", path, "config", "--quiet", env={**kept, **SAID})
-            self.assertEqual(done.returncode, 0, done.stdout)
+        done = output("docker-compose", "-f", path, "config", "--quiet", env={**kept, **SAID})
+        self.assertEqual(done.returncode, 0, done.stdout)
 
 
 class PlatformTests(SynchronousTestCase):

@@ -22,7 +22,6 @@ from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 import craftnet
 from craftnet.clocks import steady
-from craftnet.nodes.cluster_key import CLUSTER_KEY_VARIABLE
 from craftnet.server.build import build
 from craftnet.server.command_line import Options
 from craftnet.server.service import Craftnet
@@ -38,9 +37,6 @@ KUBERNETES = ("1.28", "1.37")
 RENDERED_FOR = "1.31.0"
 
 REQUIRED = ("--set", "auth=jwt:jwks=https://login.example/keys.json", "--set", "redis.host=redis")
-
-
-EDGE = (*REQUIRED[:2], "--set", "edge.core=https://core.example", "--set", "edge.existingSecret=edge")
 
 
 def helm(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -105,10 +101,6 @@ class ManifestTests(ChartTestCase):
             (("--set", "redis.host=redis"), "auth is required"),
             (("--set", "auth=jwt:key=x"), "redis.host is required"),
             (REQUIRED, "udp.domain is required"),
-            ((*REQUIRED, "--set", "edge.core=https://core.example"), "edge.core and redis.host exclude each other"),
-            ((*EDGE[:4],), "edge.existingSecret is required"),
-            ((*EDGE, "--set", "ingest.bus=nats:servers=n"), "the core of an edge reads the message bus"),
-            ((*REQUIRED, "--set", "region.name=us-east"), "region.existingSecret is required"),
         ):
             done = helm("template", "craftnet", CHART, *arguments)
             self.assertEqual(done.returncode, 1)
@@ -134,39 +126,14 @@ class NodeTests(ChartTestCase):
         for pod in self.pods():
             options = Options()
             arguments = pod["containers"][0]["args"]
-            # The files of keys and properties are in the pod only.
-            given = [text for text in arguments if not text.startswith(("--auth=", "--ingest="))]
+            # The key's file is in the pod only.
+            given = [text for text in arguments if not text.startswith("--auth=")]
             options.parseOptions([text.replace("$(POD_NAME)", "craftnet-udp-1") for text in given])
-            environ = {"CRAFTNET_JWT_SECRET": "s" * 32, CLUSTER_KEY_VARIABLE: "k" * 32}
-            self.assertIsInstance(build(options.settings, steady(reactor), environ), Craftnet)
-            self.assertEqual(options.settings.region, "us-east")
+            self.assertIsInstance(build(options.settings, steady(reactor), {"CRAFTNET_JWT_SECRET": "s" * 32}), Craftnet)
             self.assertIn("--auth=jwt:key=/etc/craftnet/keys/login.pem", arguments)
             endpoints.append(options.settings.public_udp)
         self.assertEqual(endpoints, [None, "craftnet-udp-1.udp.play.example:8082"])
         self.one(self.manifests, "Service", "craftnet-udp-1")
-
-    def test_edge(self) -> None:
-        """Its token is in a file that the pod mounts; craftnet takes the rest of its options."""
-        self.manifests = self.rendered("-f", EXPECTED / "edge.values.yaml")
-        (token := Path(self.mktemp())).write_text("a.b.c")
-        for pod in self.pods():
-            (container,) = pod["containers"]
-            (mount,), (volume,) = container["volumeMounts"], pod["volumes"]
-            self.assertEqual(volume["secret"]["secretName"], "edge")
-            given = [text.replace(f"{mount['mountPath']}/token", str(token)) for text in container["args"]]
-            options = Options()
-            options.parseOptions([text.replace("$(POD_NAME)", "craftnet-udp-1") for text in given])
-            self.assertEqual(
-                options.settings.backend, f"upstream:url=https://core.example:token_file={token}:linger=30"
-            )
-            self.assertIsInstance(build(options.settings, steady(reactor), {}), Craftnet)
-
-    def test_bus_password(self) -> None:
-        values = "udp.enabled=false,ingest.bus=nats:servers=n:stream=S,ingest.existingSecret=bus"
-        pod = self.one(self.rendered(*REQUIRED, "--set", values), "Deployment")["spec"]["template"]["spec"]
-        (container,) = pod["containers"]
-        self.assertIn("--ingest=nats:servers=n:stream=S", container["args"])
-        self.assertIn("CRAFTNET_NATS_PASSWORD", [variable["name"] for variable in container["env"]])
 
     def test_probes(self) -> None:
         """A restart mends nothing that `/ready` and `/health` report."""
@@ -196,15 +163,8 @@ class NodeTests(ChartTestCase):
         """The chart makes none."""
         self.assertEqual([each for each in self.manifests if each["kind"] == "Secret"], [])
         for pod in self.pods():
-            _, *variables = pod["containers"][0]["env"]
-            self.assertEqual(
-                {each["name"]: tuple(each["valueFrom"]["secretKeyRef"].values()) for each in variables},
-                {
-                    "CRAFTNET_REDIS_PASSWORD": ("redis", "password"),
-                    "CRAFTNET_KAFKA_PASSWORD": ("kafka", "password"),
-                    CLUSTER_KEY_VARIABLE: ("region", "cluster-key"),
-                },
-            )
+            password = pod["containers"][0]["env"][1]["valueFrom"]["secretKeyRef"]
+            self.assertEqual(password, {"name": "redis", "key": "password"})
 
     def test_scaling(self) -> None:
         """On connections and events, down slowly."""

@@ -12,6 +12,7 @@ LAYERS: dict[str, set[str]] = {
     "craftnet.contract": set(),
     "craftnet.contract.admin": {"contract"},
     "craftnet.crafting": {"contract"},
+    "craftnet.forecast": {"contract", "crafting", "observe.metrics", "providers"},
     "craftnet.access": {"contract", "observe.audit"},
     "craftnet.access.revocation": {"access", "contract", "observe.audit"},
     "craftnet.limits": set(),
@@ -123,7 +124,7 @@ LAYERS: dict[str, set[str]] = {
         *("protocols.feed.server", "protocols.udp.server", "providers", "sharding", "feeds", "server.options"),
     },
     "craftnet.server.build": {
-        *("devices", "notify", "nodes", "recording", "streams", "craftnet"),
+        *("devices", "forecast", "notify", "nodes", "recording", "streams", "craftnet"),
         *("contract", "crafting", "access", "access.revocation", "limits", "observe.metrics", "observe.health"),
         *("admin", "contract.admin", "observe.audit", "observe.logs", "observe.tracing", "server.options"),
         *("providers", "sharding", "feeds", "http", "http.connection", "http.routes", "server"),

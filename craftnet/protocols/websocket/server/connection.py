@@ -27,7 +27,7 @@ from craftnet.http.request_head import Head
 from craftnet.limits.client_address import host
 from craftnet.limits.connection_limits import ConnectionSlot
 from craftnet.observe.audit.events import SecurityEvent, SecurityEventType
-from craftnet.observe.metrics.families import OTHER
+from craftnet.observe.metrics.family import OTHER
 from craftnet.observe.metrics.registry import NO_ROUTE
 from craftnet.observe.metrics.store import Number
 from craftnet.protocols.feed.core.conflation import Conflation

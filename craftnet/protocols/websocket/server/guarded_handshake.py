@@ -5,19 +5,20 @@ from __future__ import annotations
 from typing import Protocol
 
 from msgspec import Struct
+from msgspec.structs import replace
 from twisted.logger import Logger
 
 from craftnet.access.bearer import token_from_handshake
 from craftnet.access.principal import Principal
 from craftnet.contract.close_codes import close_for_refusal
-from craftnet.contract.routes import WEBSOCKET, FeedRoutes, Target, check_feed
+from craftnet.contract.routes import WEBSOCKET, CraftingTarget, FeedRoutes, PlayerTarget, Target, check_feed
 from craftnet.errors import Refusal
 from craftnet.feeds.subscriptions import Subscription
 from craftnet.protocols.feed.server.feed_connections import FeedConnections
 from craftnet.protocols.feed.server.feed_request import FeedRequest
 from craftnet.protocols.feed.server.subscriber import SubscriberFactory
 from craftnet.protocols.websocket.core.handshake import OpeningHandshake
-from craftnet.protocols.websocket.core.subprotocols import choose, spoken
+from craftnet.protocols.websocket.core.subprotocols import BINARY, choose, spoken
 
 log = Logger()
 
@@ -77,7 +78,10 @@ class GuardedHandshake(FeedRequest):
         """Parses the ids, the query and the subprotocols."""
         token_offered = len(self._offered) < len(self.request.protocols)
         subprotocol = choose(self._offered, token_offered=token_offered, page="origin" in self.request.headers)
-        return HandshakeTarget(self.target(), subprotocol)
+        target = self.target()
+        if subprotocol == BINARY and isinstance(target, CraftingTarget | PlayerTarget):
+            target = replace(target, expected=False)  # its records have no room for it.
+        return HandshakeTarget(target, subprotocol)
 
     async def decide(self, principal: Principal, asked: HandshakeTarget) -> AcceptedHandshake:
         """As `subscribe`."""

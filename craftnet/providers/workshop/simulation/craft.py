@@ -56,6 +56,10 @@ Moment = tuple[float, Callable[[], Life]]
 """The fraction of the work, 0 to 1, at which something happens, and what happens."""
 
 
+def _quality(level: int) -> int:
+    return min(100, max(1, level))
+
+
 def estimate(recipe: Recipe, speed: float, least: float = SHORTEST) -> float:
     """The authority's estimate of a craft's duration, seconds of real time, at least `least`."""
     return min(LONGEST, max(least, recipe.seconds / speed))
@@ -93,12 +97,17 @@ class Craft:
         self.doomed = False
         self._world = world
         self.recipe = recipe
-        # Work is measured in seconds at pace 1.
+        # Work is measured in seconds at pace 1. The authority knows the pace, and nothing of the drag.
         self._left = self.estimate
         self._pace = world.dice.uniform(0.87, 1.15)
-        self._quality = max(1, round(recipe.quality * world.dice.uniform(0.7, 0.95)))
+        self._offset = world.bias.offset(session_id)
+        self._drag = 1.0
+        self._target = _quality(recipe.quality + self._offset)
+        self._quality = max(1, round(self._target * world.dice.uniform(0.7, 0.95)))
         self._brought = [
-            EventMaterial(item.material_id, item.quantity, min(100, item.quality + world.dice.randrange(15)))
+            EventMaterial(
+                item.material_id, item.quantity, _quality(item.quality + world.dice.randrange(15) + self._offset)
+            )
             for item in recipe.ingredients
         ]
         self._materials = {material.material_id: material.quantity for material in self._brought}
@@ -109,6 +118,8 @@ class Craft:
 
     def live(self, zone_id: str, workstation_id: UUID, head_start: float = 0.0) -> Life:
         """Crafts. `head_start`: the fraction already done when the simulation begins, 0 to 1."""
+        world = self._world
+        self._drag = world.bias.drag(self.recipe.recipe_id, workstation_id, self._offset, world.load)
         self._start(zone_id, workstation_id, head_start)
         for fraction, happen in self._plan:
             if fraction > head_start:
@@ -167,14 +178,14 @@ class Craft:
         goal = self.estimate * (1.0 - fraction)
         while True:
             self.ends = self._world.now + self._remaining
-            needed = (self._left - goal) / self._pace
+            needed = (self._left - goal) / self._pace * self._drag
             gap = dice.uniform(0.75, 1.25) / rate if rate else math.inf
             if needed <= gap:
                 yield max(0.0, needed)
                 self._left = goal
                 return
             yield gap
-            self._left -= gap * self._pace
+            self._left -= gap * self._pace / self._drag
             self._report(Status.ACTIVE)
 
     # What may happen on the way. Each event takes its time, or none.
@@ -261,6 +272,7 @@ class Craft:
 
     @property
     def _remaining(self) -> float:
+        """As the authority believes."""
         return self._left / self._pace
 
     def _publish(self, data: EventData, at: float | None = None) -> None:
@@ -275,7 +287,7 @@ class Craft:
             status=status,
             remaining_time_seconds=self._remaining * self._world.dice.uniform(0.997, 1.003),
             current_quality=self._quality,
-            target_quality=self.recipe.quality,
+            target_quality=self._target,
         )
         self._publish(progress)
 

@@ -92,7 +92,8 @@ class Player:
                 yield from self._craft(recipe, ticket.session_id, ticket.workstation_id, head_start, shown)
                 self._release(bench, ticket.workstation_id)
             head_start, shown = 0.0, False
-            yield min(world.dice.expovariate(world.settings.speed / 40.0), longest_rest)
+            rest = world.dice.expovariate(world.settings.speed / 40.0)
+            yield min(world.bias.rest(rest, world.now * world.settings.speed), longest_rest)
             recipe = self._choice(_WANTED)
 
     def _choice(self, weights: Sequence[float]) -> Recipe:
@@ -128,6 +129,7 @@ class Player:
             workstation_id, self._world.now + craft.estimate * (1.0 - head_start)
         )
         self._running[session_id] = craft
+        self._world.load = len(self._running) / self._world.settings.players
         yield from craft.live(self._district.zone_id, workstation_id, head_start)
         del self._running[session_id]
 

@@ -20,6 +20,7 @@ class WorkshopSettings(Struct, frozen=True):
         speed: simulated seconds per second of real time.
         rate: progress reports per second and running session; 0: only reports of changes.
         chaos: how often things go wrong, from 0 (never) over 0.5 (as in the catalogue) to 1.
+        bias: how wrong estimates of durations are, from 0 (right on average) to 1 (`simulation.bias`).
     """
 
     players: int = 50
@@ -27,6 +28,7 @@ class WorkshopSettings(Struct, frozen=True):
     speed: float = 1.0
     rate: float = 0.5
     chaos: float = 0.5
+    bias: float = 0.0
 
 
 _DEFAULTS = WorkshopSettings()
@@ -36,6 +38,7 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "speed": (0.1, 1000),
     "rate": (0, 20),
     "chaos": (0, 1),
+    "bias": (0, 1),
 }
 ARGUMENTS: Mapping[str, str] = {
     "players": f"number of players, 1 to 100000 (default {_DEFAULTS.players})",
@@ -43,6 +46,10 @@ ARGUMENTS: Mapping[str, str] = {
     "speed": f"simulated seconds per second, 0.1 to 1000 (default {_DEFAULTS.speed:g})",
     "rate": f"progress reports per second and running session, 0 to 20 (default {_DEFAULTS.rate:g})",
     "chaos": f"how often things go wrong, 0 to 1 (default {_DEFAULTS.chaos:g})",
+    "bias": (
+        "how wrong the authority's estimates are, by recipe, workstation, quality and load: 0 (right on average) to 1 "
+        f"(default {_DEFAULTS.bias:g})"
+    ),
 }
 """The arguments, each with a line of help."""
 
@@ -60,6 +67,7 @@ def parse_workshop_settings(arguments: Mapping[str, str]) -> WorkshopSettings:
         speed=values.get("speed", _DEFAULTS.speed),
         rate=values.get("rate", _DEFAULTS.rate),
         chaos=values.get("chaos", _DEFAULTS.chaos),
+        bias=values.get("bias", _DEFAULTS.bias),
     )
 
 

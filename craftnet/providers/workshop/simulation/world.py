@@ -11,6 +11,7 @@ from uuid import UUID
 
 from craftnet.contract.events import Event, EventData
 from craftnet.providers.shards import Shards
+from craftnet.providers.workshop.simulation.bias import Bias
 from craftnet.providers.workshop.simulation.settings import WorkshopSettings
 
 Life = Generator[float, None, None]
@@ -86,6 +87,7 @@ class World:
         shards: the share of the players; None: all.
 
     Attributes:
+        load: the share of the players who craft now, 0 to 1.
         accepted: when the events produced from now on reach the service, Unix seconds.
         events: what has happened and was not collected yet, in order.
     """
@@ -93,8 +95,10 @@ class World:
     def __init__(self, settings: WorkshopSettings, dice: Random, now: float, shards: Shards | None = None) -> None:
         self._shards = shards
         self.settings = settings
+        self.bias = Bias(settings.bias, settings.seed)
         self.dice = dice
         self.schedule = Schedule(now)
+        self.load = 0.0
         self.accepted = now
         self.events: list[Event] = []
 

@@ -18,7 +18,7 @@ from craftnet.contract.messages import (
     WebSocketCraftingMessage,
     rfc3339,
 )
-from craftnet.crafting.progress import Progress
+from craftnet.crafting.progress import Expectation, Progress
 from craftnet.crafting.state import Material, MaterialsState, QueueChange, QueueEntry, QueueState
 from craftnet.crafting.updates import materials_snapshot, progress_update, session_queue_update
 from craftnet.tests.support.samples import AT, COPPER, IRON, NOW, PLAYER, SESSION, SHORT, message, progress, running
@@ -40,6 +40,15 @@ class MessageTests(SynchronousTestCase):
     def test_progress_is_anchored_when_it_arrives(self) -> None:
         late = replace(message("progress_update", progress_data=progress(40)), timestamp=rfc3339(NOW - 3600))
         self.assertEqual(after(WatchedSession(SESSION), late).progress, Progress(Status.ACTIVE, 40.0, NOW, 30.0))
+
+    def test_expected_times_are_those_of_the_newest_progress(self) -> None:
+        expected = replace(progress(40), expected_seconds_p50=35, expected_seconds_p90=41)
+        known = after(WatchedSession(SESSION), message("progress_update", progress_data=expected))
+        self.assertEqual(known.expected, Expectation(35.0, 41.0))
+        self.assertEqual(known.progress, Progress(Status.ACTIVE, 40.0, NOW, 30.0))
+        self.assertEqual(after(known, message("queue_status", queue_data=QUEUE_STATUS)).expected, known.expected)
+        self.assertIsNone(after(known, message("progress_update", progress_data=progress(41))).expected)
+        self.assertIsNone(apply_update(known, progress_update(running(), AT), NOW).expected)
 
     def test_coming_back(self) -> None:
         """Everything is kept when missed messages follow; only the progress when the whole state does."""

@@ -11,7 +11,7 @@ from zope.interface.verify import verifyObject
 
 from craftnet.client.core.connection_quality import ConnectionQuality
 from craftnet.client.core.endings import connection_lost
-from craftnet.client.core.feed import WatchedSession, apply_update
+from craftnet.client.core.feed import WatchedSession, apply_update, update_from_message
 from craftnet.client.core.interfaces import IObserver
 from craftnet.client.output.terminal import Screen, picture
 from craftnet.clocks import Moment
@@ -21,7 +21,7 @@ from craftnet.crafting.state import SessionState
 from craftnet.crafting.updates import Update, progress_update
 from craftnet.protocols.udp.core.path_stats import PathStats
 from craftnet.tests.support.fakes import SteppedClock
-from craftnet.tests.support.samples import AT, NOW, PLAYER, SESSION, SHORT, running
+from craftnet.tests.support.samples import AT, NOW, PLAYER, SESSION, SHORT, message, progress, running
 
 ACTIVE = Progress(Status.ACTIVE, 40.0, NOW, 36.0, 60, 80)
 
@@ -103,6 +103,14 @@ class ScreenTests(SynchronousTestCase):
         for percent in (40.1, 40.5, 41.1):
             self.assertIn(f"{percent} %", text)
         self.assertIn("over udp", text)
+
+    def test_goes_by_the_expected_time_and_says_the_authority_s(self) -> None:
+        expected = replace(progress(40), expected_seconds_p50=60, expected_seconds_p90=80)
+        update = update_from_message(message("progress_update", progress_data=expected))
+        self.screen.updated("ws", update, apply_update(WatchedSession(SESSION), update, NOW))
+        text = self.frames(60)
+        self.assertIn(" 45.0 %  0:25 to go", text)
+        self.assertIn("expected 0:55, 9 in 10 within 1:15", text)
 
     def deliver(self, state: SessionState) -> None:
         """It arrives now."""

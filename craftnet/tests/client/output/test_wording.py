@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
 from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.client.output import wording
@@ -77,6 +78,13 @@ class WordingTests(SynchronousTestCase):
         )
         self.assertEqual(wording.material(short), "material dddddddd: there are 3, 10 needed")
         self.assertEqual(wording.material(poor), "material dddddddd: quality 20, 50 needed")
+
+    def test_expected(self) -> None:
+        expected = replace(progress(40), expected_seconds_p50=35, expected_seconds_p90=75)
+        self.assertIn(
+            "0:30 to go, expected 0:35, 9 in 10 within 1:15",
+            wording.message(message("progress_update", progress_data=expected)),
+        )
 
     def test_queue(self) -> None:
         queue_status = QueueStatusData(

@@ -70,7 +70,7 @@ class WebSocketTests(TestCase):
     async def test_what_it_asks_for(self) -> None:
         await self.ending(self.serve(Play(code=1000)))
         [(method, path, headers)] = self.server.requests
-        self.assertEqual((method, path), ("GET", f"/ws/crafting/{SESSION}?player_id={PLAYER}"))
+        self.assertEqual((method, path), ("GET", f"/ws/crafting/{SESSION}?player_id={PLAYER}&expected=1"))
         self.assertEqual(headers["authorization"], f"Bearer {TOKEN}")
         self.assertEqual(headers["sec-websocket-protocol"].replace(" ", ""), "craftnet.json.lz4.v1,craftnet.json.v1")
 

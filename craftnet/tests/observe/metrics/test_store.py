@@ -9,7 +9,7 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from twisted.trial.unittest import SynchronousTestCase
 
-from craftnet.observe.metrics.families import counter, gauge, histogram
+from craftnet.observe.metrics.family import counter, gauge, histogram
 from craftnet.observe.metrics.hot_counters import DeliveryCounts
 from craftnet.observe.metrics.store import MAX_SERIES, MetricStore
 

@@ -15,20 +15,8 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- end }}
 
 {{- define "craftnet.backend" -}}
-{{- if .Values.edge.core }}
-{{- if .Values.redis.host }}{{ fail "edge.core and redis.host exclude each other: an edge has the state of its core" }}{{ end }}
-{{- $_ := required "edge.existingSecret is required: a Secret with a token of the core that has the scope crafting:relay" .Values.edge.existingSecret -}}
-upstream:url={{ .Values.edge.core }}:token_file=/etc/craftnet/edge/{{ .Values.edge.tokenKey }}
-{{- with .Values.edge.arguments }}:{{ . }}{{ end }}
-{{- else -}}
-{{ ternary "rediss" "redis" .Values.redis.tls }}:host={{ required "redis.host is required: the nodes share their state through Redis; or set edge.core" .Values.redis.host }}:port={{ .Values.redis.port }}
+{{ ternary "rediss" "redis" .Values.redis.tls }}:host={{ required "redis.host is required: the nodes share their state through Redis" .Values.redis.host }}:port={{ .Values.redis.port }}
 {{- with .Values.redis.arguments }}:{{ . }}{{ end }}
-{{- end }}
-{{- end }}
-
-{{/* The environment variable of the message bus's password. */}}
-{{- define "craftnet.busPassword" -}}
-{{ if hasPrefix "nats:" .Values.ingest.bus }}CRAFTNET_NATS_PASSWORD{{ else }}CRAFTNET_KAFKA_PASSWORD{{ end }}
 {{- end }}
 
 {{/* The pod of a node. Arguments: root, component, resources, arguments (of this component). */}}
@@ -78,13 +66,6 @@ spec:
         - --backend={{ include "craftnet.backend" $root }}
         - --auth={{ required "auth is required, such as jwt:jwks=https://login.example/keys.json" $values.auth }}
         - --drain-time={{ $values.drainTime }}
-        {{- with $values.region.name }}
-        - --region={{ . }}
-        {{- end }}
-        {{- with $values.ingest.bus }}
-        {{- if $values.edge.core }}{{ fail "ingest.bus needs Redis: the core of an edge reads the message bus" }}{{ end }}
-        - --ingest={{ . }}
-        {{- end }}
         {{- range concat .arguments $values.options }}
         - {{ . | quote }}
         {{- end }}
@@ -99,20 +80,6 @@ spec:
             secretKeyRef:
               name: {{ $values.redis.existingSecret }}
               key: {{ $values.redis.passwordKey }}
-        {{- end }}
-        {{- if $values.ingest.existingSecret }}
-        - name: {{ include "craftnet.busPassword" $root }}
-          valueFrom:
-            secretKeyRef:
-              name: {{ $values.ingest.existingSecret }}
-              key: {{ $values.ingest.passwordKey }}
-        {{- end }}
-        {{- if and $values.region.name (not $values.edge.core) }}
-        - name: CRAFTNET_CLUSTER_KEY
-          valueFrom:
-            secretKeyRef:
-              name: {{ required "region.existingSecret is required: a Secret with the cluster key" $values.region.existingSecret }}
-              key: {{ $values.region.clusterKeyKey }}
         {{- end }}
       ports:
         - name: http
@@ -149,33 +116,18 @@ spec:
         readOnlyRootFilesystem: true
         capabilities:
           drop: [ALL]
-      {{- if or $values.existingSecret.keys $values.edge.core }}
+      {{- if $values.existingSecret.keys }}
       volumeMounts:
-        {{- if $values.existingSecret.keys }}
         - name: keys
           mountPath: /etc/craftnet/keys
           readOnly: true
-        {{- end }}
-        {{- if $values.edge.core }}
-        - name: edge
-          mountPath: /etc/craftnet/edge
-          readOnly: true
-        {{- end }}
       {{- end }}
-  {{- if or $values.existingSecret.keys $values.edge.core }}
+  {{- if $values.existingSecret.keys }}
   volumes:
-    {{- if $values.existingSecret.keys }}
     - name: keys
       secret:
         secretName: {{ $values.existingSecret.keys }}
         defaultMode: 0444
-    {{- end }}
-    {{- if $values.edge.core }}
-    - name: edge
-      secret:
-        secretName: {{ $values.edge.existingSecret }}
-        defaultMode: 0444
-    {{- end }}
   {{- end }}
   {{- with $values.nodeSelector }}
   nodeSelector:

@@ -21,9 +21,10 @@ class SettingsTests(SynchronousTestCase):
         self.assertEqual(parse_workshop_settings({}), WorkshopSettings())
 
     def test_everything_said(self) -> None:
-        arguments = {"players": "200", "seed": "7", "speed": "4", "rate": "0.25", "chaos": "1"}
+        arguments = {"players": "200", "seed": "7", "speed": "4", "rate": "0.25", "chaos": "1", "bias": "0.5"}
         self.assertEqual(
-            parse_workshop_settings(arguments), WorkshopSettings(players=200, seed=7, speed=4.0, rate=0.25, chaos=1.0)
+            parse_workshop_settings(arguments),
+            WorkshopSettings(players=200, seed=7, speed=4.0, rate=0.25, chaos=1.0, bias=0.5),
         )
         self.assertEqual(set(arguments), set(ARGUMENTS))
 

@@ -1,0 +1,1 @@
+"""How long crafts really take, learned from those that have ended: beside what the authority estimates."""

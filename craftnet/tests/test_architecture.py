@@ -49,28 +49,37 @@ def _is_type_checking(node: ast.If) -> bool:
 
 
 def _statements(node: ast.AST, *, annotations: bool, functions: bool) -> Iterator[ast.AST]:
-    """The nodes below, without what is only for annotations, or only run when a function is called, unless asked."""
+    """The statements below; those for annotations only, and those of functions, unless they are not asked for."""
     for child in ast.iter_child_nodes(node):
+        if not isinstance(child, ast.stmt | ast.ExceptHandler | ast.match_case):
+            continue  # no expression imports anything.
         if isinstance(child, ast.If) and _is_type_checking(child) and not annotations:
             yield from _statements(ast.Module(child.orelse, []), annotations=annotations, functions=functions)
             continue
-        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) and not functions:
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef) and not functions:
             continue
         yield child
         yield from _statements(child, annotations=annotations, functions=functions)
 
 
-def imports(path: Path, *, annotations: bool = True, functions: bool = True) -> set[str]:
+@cache
+def parsed(path: Path) -> ast.Module:
+    """The syntax tree of a file."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
+def imports(path: Path, *, annotations: bool = True, functions: bool = True) -> frozenset[str]:
     """The full names of what a file imports: of `from a import b` a.b, and a, unless b is a module of ours in a."""
     names: set[str] = set()
-    for node in _statements(ast.parse(path.read_text(encoding="utf-8")), annotations=annotations, functions=functions):
+    for node in _statements(parsed(path), annotations=annotations, functions=functions):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0 and node.module, f"{path}: relative import"
             members = {f"{node.module}.{alias.name}" for alias in node.names}
             names.update(members if ours(members) == members else {node.module, *members})
-    return names
+    return frozenset(names)
 
 
 def ours(names: Iterable[str]) -> set[str]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from functools import cache
 from itertools import combinations
 from pathlib import Path
+from typing import cast
 
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
@@ -68,13 +69,19 @@ DRAWN = {"uniform": 1, "random": None}
 UNSEEDED = {"urandom", "token_bytes", "token_hex", "token_urlsafe", "randbelow"}
 
 
+@cache
+def nodes_of(path: Path) -> list[ast.AST]:
+    """The nodes of a file's syntax tree; the first is the module."""
+    return list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+
+
 class Source:
     """A module of the test suite."""
 
     def __init__(self, path: Path) -> None:
         self.name = path.relative_to(FOLDER).as_posix()
-        self.tree = ast.parse(path.read_text(encoding="utf-8"))
-        self.nodes = list(ast.walk(self.tree))
+        self.nodes = nodes_of(path)
+        self.tree = cast(ast.Module, self.nodes[0])
         self.constants: dict[str, ast.expr] = {
             target.id: node.value
             for node in self.tree.body
@@ -125,7 +132,7 @@ def sources() -> tuple[Source, ...]:
 def files() -> dict[str, list[ast.AST]]:
     """The nodes of every Python file of the package, its tests, the benchmarks and docs, by path."""
     return {
-        path.relative_to(REPOSITORY).as_posix(): list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+        path.relative_to(REPOSITORY).as_posix(): nodes_of(path)
         for folder in (PACKAGE, REPOSITORY / "bench", REPOSITORY / "docs")
         for path in sorted(folder.rglob("*.py"))
     }

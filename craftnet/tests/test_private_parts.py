@@ -11,6 +11,7 @@ import ast
 import inspect
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
@@ -144,6 +145,11 @@ TOUCHED = {
 }
 
 
+LIBRARIES = {"twisted", "autobahn", "prometheus_client", "txredisapi"}
+"""Libraries whose classes the package inherits from."""
+
+
+@cache
 def sources() -> Mapping[str, ast.Module]:
     """The syntax of every module of the package but the tests."""
     found = {}
@@ -232,11 +238,16 @@ def modules() -> Iterator[ModuleType]:
 
 def inherited(kind: type) -> Iterator[str]:
     """The private names that the body of a class uses, and that a class of a library among its bases has, too."""
-    tree = ast.parse(textwrap.dedent(inspect.getsource(kind)))
-    used = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute) and is_self(node.value)}
-    used |= {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
-    for base in kind.__mro__[1:]:
-        if base.__module__.split(".")[0] in {"twisted", "autobahn", "prometheus_client", "txredisapi"}:
-            body = ast.parse(textwrap.dedent(inspect.getsource(base)))
-            has = {node.attr for node in ast.walk(body) if isinstance(node, ast.Attribute) and is_self(node.value)}
-            yield from filter(private, used & (has | set(vars(base))))
+    bases = [base for base in kind.__mro__[1:] if base.__module__.split(".")[0] in LIBRARIES]
+    if bases:  # getting the source of a class takes long.
+        used = names_used(kind)
+        for base in bases:
+            yield from filter(private, used & (names_used(base) | set(vars(base))))
+
+
+@cache
+def names_used(kind: type) -> set[str]:
+    """The attributes of self that the body of a class names, and its methods."""
+    nodes = list(ast.walk(ast.parse(textwrap.dedent(inspect.getsource(kind)))))
+    attributes = {node.attr for node in nodes if isinstance(node, ast.Attribute) and is_self(node.value)}
+    return attributes | {node.name for node in nodes if isinstance(node, ast.FunctionDef)}

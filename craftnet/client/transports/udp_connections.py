@@ -164,7 +164,9 @@ class UdpConnections:
     ) -> UdpConnectResponse | Ending:
         """The server's answer to …/connect, for the connection with the session token `named` if there is one."""
         url, key = self._address.connect(session_id), None if exchange is None else exchange.encapsulation_key
-        follows = self.joined is not None
+        # One connection gets all sessions: another, for those beyond its limit, would get the same ones.
+        others = (socket for socket in self._sockets if not socket.over and socket.session_token != named)
+        follows = self.joined is not None and not any(socket.follows for socket in others)
         return await connect(self._requests, url, self.player_id, token, named, self._region, key, follows)
 
     async def _ask(self, session_id: UUID, token: str) -> UdpSubscription | Ending:

@@ -103,6 +103,11 @@ class UdpSocket(DatagramProtocol):
         return self._expected.union(self._watched, self._leaving, self.joined)
 
     @property
+    def follows(self) -> bool:
+        """Whether the server adds sessions by itself."""
+        return self._follow is not None
+
+    @property
     def over(self) -> bool:
         """Whether nothing can follow."""
         return self._connection.over is not None

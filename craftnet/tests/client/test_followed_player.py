@@ -14,6 +14,7 @@ from craftnet.client.arguments import TOKEN_VARIABLE, parser
 from craftnet.client.cli import begin_watch
 from craftnet.client.core.interfaces import ILink
 from craftnet.clocks import steady
+from craftnet.protocols.udp.core.negotiation import MAX_SESSIONS
 from craftnet.protocols.udp.server.connection import ServerConnection
 from craftnet.tests.support.eventually import until
 from craftnet.tests.support.live import LiveTestCase, envelope, started, token
@@ -114,6 +115,17 @@ class FollowedPlayerTests(FollowingTestCase):
         await until(lambda: self.carried == [FIRST])
         await self.publish(started(THIRD))
         await until(lambda: self.carried == [FIRST, THIRD])
+
+    async def test_more_sessions_than_a_connection_carries(self) -> None:
+        """The client asks for the rest, over another connection, which does not get all sessions once more."""
+        sessions = [UUID(int=number << 96) for number in range(1, MAX_SESSIONS + 2)]
+        await self.publish(*map(started, sessions))
+        await self.watched(sessions[0])
+        await until(lambda: len(self.joined) == MAX_SESSIONS - 1)
+        (rest,) = set(sessions) - {sessions[0], *self.joined}
+        await self.watched(rest)
+        self.assertEqual(sorted(len(peer.sessions.sent_states) for peer in self.peers), [1, MAX_SESSIONS])
+        self.assertEqual(len(self.joined), MAX_SESSIONS - 1)
 
     async def test_nothing_is_followed_when_it_is_closed(self) -> None:
         await self.publish(started(FIRST))

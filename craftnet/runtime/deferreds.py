@@ -114,5 +114,5 @@ class RestartedTask:
                 self._log.failure("{what} failed", result, what=self._what)
             if not stopped:
                 self._when_failed(result)
-        if not stopped:
+        if self._running is run:  # `failed` may have led to a stop.
             self._next = self._clock.callLater(self._retry() if callable(self._retry) else self._retry, self.start)

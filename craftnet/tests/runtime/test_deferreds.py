@@ -86,6 +86,14 @@ class RestartedTaskTests(SynchronousTestCase):
         self.clock.advance(0.5)
         self.assertEqual(len(self.runs), 2)
 
+    def test_stopped_by_what_hears_of_the_failure(self) -> None:
+        task = RestartedTask(
+            self.run_once, "counting", 0.5, self.clock, lambda failure: task.stop(), (ConnectionError,)
+        )
+        task.start()
+        self.runs[0].errback(ConnectionError("lost"))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
     def test_delay_that_is_computed(self) -> None:
         """The delay may grow from one failure to the next."""
         task = RestartedTask(

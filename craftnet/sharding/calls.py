@@ -94,7 +94,7 @@ class IncomingCalls(Int32StringReceiver):
         identifier, name, argument = _call_decoder.decode(string)
         caller = Caller(self.number, self._take)
         answering = maybeDeferred(self.factory.answer, name, caller, argument)
-        answering.addCallbacks(partial(self._send, identifier), partial(self._failed, identifier))
+        answering.addCallbacks(partial(self._send, identifier), partial(self._failed, identifier, name))
 
     def connectionMade(self) -> None:
         """Another worker connected."""
@@ -125,9 +125,11 @@ class IncomingCalls(Int32StringReceiver):
     def _send(self, identifier: int, result: object) -> None:
         _send(self.transport, (identifier, True, result))
 
-    def _failed(self, identifier: int, failure: Failure) -> None:
+    def _failed(self, identifier: int, name: str, failure: Failure) -> None:
         if failure.check(Unavailable) is None:
-            self._log.failure("another worker's call failed", failure)
+            self._log.failure(
+                "the call {operation} of worker {number} failed", failure, operation=name, number=self.number
+            )
         _send(self.transport, (identifier, False, failure.getErrorMessage()))
 
 

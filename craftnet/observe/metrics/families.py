@@ -54,6 +54,9 @@ GC_PAUSE = histogram(
 )
 LIMIT = gauge("craftnet_limit", "Limits of the process; used / limit is its saturation.", {"limit": ()})
 LIMIT_USED = gauge("craftnet_limit_used", "How much of each limit is used.", {"limit": ()})
+KEYS_CURRENT = gauge(
+    "craftnet_verification_keys_current", "Whether the keys of --auth can be read.", {"source": ("auth",)}, "livemin"
+)
 CERTIFICATE_EXPIRY = gauge(
     "craftnet_certificate_expiry_timestamp_seconds",
     "When the TLS certificate of the HTTP port expires, Unix seconds; absent without TLS.",
@@ -338,7 +341,7 @@ TRACE_SPANS = counter(
 
 FAMILIES = (
     *(BUILD_INFO, RESIDENT, RESIDENT_AT_START, MEMORY_PER_SESSION, LOOP_DELAY, GC_PAUSE, LIMIT, LIMIT_USED),
-    *(CERTIFICATE_EXPIRY, HTTP_REQUESTS, HTTP_SECONDS),
+    *(KEYS_CURRENT, CERTIFICATE_EXPIRY, HTTP_REQUESTS, HTTP_SECONDS),
     *(CONNECTIONS, CLOSED, WATCHERS, RETURNS, REFUSALS, TLS_HANDSHAKES),
     *(SENT_BYTES, RECEIVED_BYTES, CONFLATED, DROPPED, QUEUE_DEPTH),
     *(SESSIONS, EVENTS, PLAYER_REPORTS, REGION_REQUESTS, DEVICES, DEVICE_REPORTS, DELIVERIES, LATENCIES, CORRECTIONS),

@@ -234,6 +234,10 @@ class Metrics:
         """Sets whether this node has all shared data of the kind `what`: revocations or places."""
         self._complete[what,].value = int(complete)
 
+    def keys_current(self, current: bool) -> None:
+        """Sets whether the keys that verify tokens can be read."""
+        self.store.numbers(families.KEYS_CURRENT)["auth",].value = int(current)
+
     def came_back(self, feed: str, recovered: bool) -> None:
         """Counts a watcher that returned with a position."""
         self._returns[feed, str(recovered).lower()].value += 1

@@ -361,7 +361,7 @@ class ChangeReader(Service):
                 return
             change = own or (store.read_change(octets) if version else None)
         except (KeyError, ValueError, msgspec.DecodeError) as error:
-            self._log.error("a change in Redis is not ours: {error}", error=error)
+            self._log.error("a change in Redis is not ours: {error}", error=error, **_ids(fields))
             return
         if not version:
             if not self._common:
@@ -370,3 +370,12 @@ class ChangeReader(Service):
         elif not topics.changed(key, version, change, entry) and self._common:
             self._begun_again = True
             self._unsettle()
+
+
+def _ids(fields: Mapping[bytes, bytes]) -> dict[str, str]:
+    """The id of a change as a field of a log line: a player's for queues, else a session's; none if it is no id."""
+    try:
+        key = str(UUID(fields[b"id"].decode()))
+    except (KeyError, ValueError):
+        return {}
+    return {"player_id" if fields.get(b"kind") == b"queue" else "session_id": key}

@@ -30,8 +30,15 @@ def build_authorization(
     loaded = None if state.cluster is None else state.cluster.revocations.loaded
     authority = RevocationCheckingVerifier(access.authority, revocations, loaded)
     problem = connect_access(base.reloader, access, authority, base.reactor, environ)
+
+    def measured() -> str:
+        """The problem of the keys, which the metrics show as well."""
+        found = problem()
+        base.metrics.keys_current(not found)
+        return found
+
     if access.keys is not None:
-        monitor.add({"keys": degraded_by(problem)})
+        monitor.add({"keys": degraded_by(measured)})
     return Authorization(
         authority, state.sources.sessions, state.sources.queues, state.division.owner, base.security, base.tracer
     )

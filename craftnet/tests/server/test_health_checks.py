@@ -127,3 +127,5 @@ class KeysCheckTests(LiveTestCase):
         response = await self.request("GET", "/health")
         self.assertEqual((response.code, (await response.json())["checks"]["keys"]["status"]), (200, "degraded"))
         self.assertEqual((await self.request("GET", "/ready")).code, 200)
+        metrics = await (await self.request("GET", "/metrics")).text()
+        self.assertIn('craftnet_verification_keys_current{source="auth"} 0.0', metrics)

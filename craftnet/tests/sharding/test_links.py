@@ -8,6 +8,7 @@ import tempfile
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.logger import capturedLogs, formatEvent
 
 from craftnet.errors import ConfigurationError, Unavailable
 from craftnet.sharding import links
@@ -53,9 +54,10 @@ class LinksTests(WorkersTestCase):
 
         broken: Operation[None, None] = Operation("broken", None, None)
         there.links.handle(broken, fail)
-        with self.assertRaisesRegex(Unavailable, "nothing found"):
+        with capturedLogs() as logged, self.assertRaisesRegex(Unavailable, "nothing found"):
             await here.links.call(1, broken, None)
         self.assertEqual(len(self.flushLoggedErrors(LookupError)), 1)
+        self.assertIn("the call broken of worker 0 failed", [formatEvent(one) for one in logged])
         self.assertEqual(await here.links.call(1, ECHO, "still there"), "still there")
 
     async def test_a_worker_ends(self) -> None:

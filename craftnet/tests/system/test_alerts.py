@@ -12,6 +12,7 @@ from craftnet.observe.metrics.families import (
     FAMILIES,
     INGEST_DEAD_LETTERS,
     INGEST_DELAY,
+    KEYS_CURRENT,
     RECORDING_OBSERVATIONS,
     RESTARTS,
 )
@@ -31,8 +32,8 @@ def alerts() -> dict[str, str]:
     return dict(ALERT.findall((RULES / "alerts.yml").read_text()))
 
 
-OF_OTHER_SERVERS = (RESTARTS, INGEST_DELAY, INGEST_DEAD_LETTERS, RECORDING_OBSERVATIONS)
-"""Metrics of servers with --workers, --ingest or --record."""
+OF_OTHER_SERVERS = (RESTARTS, INGEST_DELAY, INGEST_DEAD_LETTERS, RECORDING_OBSERVATIONS, KEYS_CURRENT)
+"""Metrics of servers with --workers, --ingest, --record or --auth."""
 
 
 class RulesTests(SynchronousTestCase):

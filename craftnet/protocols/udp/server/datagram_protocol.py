@@ -36,7 +36,7 @@ from craftnet.protocols.udp.server.dispatcher import (
     SessionJoined,
 )
 from craftnet.protocols.udp.server.followed_players import FollowedPlayers
-from craftnet.protocols.udp.server.inspection import DatagramTap, Recorder, connection_row, log_ids
+from craftnet.protocols.udp.server.inspection import DatagramTap, Recorder, connection_row, log_ids, named_connection
 from craftnet.protocols.udp.server.sent_state import SentState
 from craftnet.protocols.udp.server.tickets import SessionPermit, Ticket
 from craftnet.protocols.wire import codec
@@ -157,7 +157,11 @@ class UdpServer(DatagramProtocol):
             self._metrics.datagram("failed")
             self._faults += 1
             if self._faults & (self._faults - 1) == 0:
-                self._log.failure("a datagram could not be handled ({number} so far)", number=self._faults)
+                self._log.failure(
+                    "a datagram could not be handled ({number} so far)",
+                    number=self._faults,
+                    connection_id=named_connection(datagram),
+                )
 
     def update(self, peer: ServerConnection, state: SessionState | MaterialsState, index: int, update: Update) -> None:
         """Updates a connection's session of that index, or its materials."""

@@ -124,6 +124,11 @@ def connection_name(peer: ServerConnection) -> str:
     return f"{KIND}.{peer.connection_id:08x}"
 
 
+def named_connection(datagram: bytes) -> str:
+    """The id of the connection that a client's datagram names, as `connection_name`; the datagram may be forged."""
+    return f"{KIND}.{codec.connection_id(datagram):08x}"
+
+
 class DatagramTap:
     """Sends datagrams, and records those to traced connections.
 

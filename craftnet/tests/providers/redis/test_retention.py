@@ -113,8 +113,15 @@ class KeepingTests(RedisTestCase):
         listener = SessionRecorder()
         await node.sessions.watch(SESSION, listener)
         self.server.command("HSET", f"test:session:{OTHER_SESSION}", "version", "1", "state", "junk")
-        self.server.command("XADD", f"test:changes:{partition_of(SESSION)}", "*", "something", "else")
-        await self.assertFailure(node.sessions.get(OTHER_SESSION), Unavailable)
-        await node.sessions.apply([event(start())])
-        await until(lambda: listener.heard)
+        stream = f"test:changes:{partition_of(SESSION)}"
+        with capturedLogs() as logged:
+            self.server.command("XADD", stream, "*", "something", "else")
+            self.server.command("XADD", stream, "*", "kind", "session", "id", str(SESSION), "version", "junk")
+            self.server.command("XADD", stream, "*", "kind", "queue", "id", str(PLAYER), "version", "junk")
+            await self.assertFailure(node.sessions.get(OTHER_SESSION), Unavailable)
+            await node.sessions.apply([event(start())])
+            await until(lambda: listener.heard)
         self.assertEqual(len(self.flushLoggedErrors()), 0)
+        lines = [one for one in logged if formatEvent(one).startswith("a change in Redis is not ours")]
+        ids = [{name: one[name] for name in ("session_id", "player_id") if name in one} for one in lines]
+        self.assertEqual(ids, [{}, {"session_id": str(SESSION)}, {"player_id": str(PLAYER)}])

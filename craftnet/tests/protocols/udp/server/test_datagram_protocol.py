@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred, fail, maybeDeferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import DatagramProtocol
 from twisted.internet.udp import Port as UdpPort
-from twisted.logger import capturedLogs
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from craftnet.contract.close_codes import CloseCode
@@ -171,13 +171,15 @@ class ShellTests(SynchronousTestCase):
             raise ZeroDivisionError
 
         self.feeds.subscribe_session = broken  # type: ignore[method-assign]  # a hub with a fault.
-        for _ in range(9):
-            self.client = self.lab.client_connection(
-                self.lab.tickets.issue(UUID(int=1), UUID(int=_), PLAIN, NOW + 9, NOW)
-            )
-            self._connect()
+        with capturedLogs() as logged:
+            for _ in range(9):
+                ticket = self.lab.tickets.issue(UUID(int=1), UUID(int=_), PLAIN, NOW + 9, NOW)
+                self.client = self.lab.client_connection(ticket)
+                self._connect()
         self.assertEqual(self._metric("craftnet_datagrams_total", outcome="failed"), 9)
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 4)
+        lines = [one for one in logged if "could not be handled" in formatEvent(one)]
+        self.assertRegex(lines[0]["connection_id"], r"udp\.[0-9a-f]{8}$")
 
     def test_a_fault_is_logged_with_its_ids(self) -> None:
         self.feeds.answer = lambda: fail(ZeroDivisionError())

@@ -61,7 +61,7 @@ class Watcher:
         self._translation = Translation(session_id, PLAYER)
         self._display = SmoothedProgress()
         self._shown = 0.0
-        self._falls_until = -inf
+        self._falls_until = self._looked_at = -inf
         self._progress: Progress | None = None
         self.worst = -inf
         self.backwards = 0.0
@@ -78,9 +78,9 @@ class Watcher:
             if update is not None:
                 self._take(update, now)
         shown = self._display.percent(now)
-        if now >= self._falls_until:
+        if self._looked_at >= self._falls_until:
             self.backwards = max(self.backwards, self._shown - shown)
-        self._shown = shown
+        self._shown, self._looked_at = shown, now
         if truth is None or conditions.offset is None:
             return
         line = ConnectionQuality(conditions, error_bound(self._progress, conditions, TOLERANCE))

@@ -271,7 +271,7 @@ class TlsTests(PlayedServer):
         self.assertIn("offers no TLS, which tls:// insists on", self.node.stream.status().problem)
 
     def test_bytes_before_tls_are_refused(self) -> None:
-        """Somebody between both ends could have sent them (compare RFC 9051, section 11.1)."""
+        """An attacker between both ends could have sent them (compare RFC 9051, section 11.1)."""
         self.protocol.connectionLost(Failure(ConnectionDone()))
         self.reactor.advance(5)
         self.INFO = b'INFO {"tls_available":true}\r\nPONG\r\n'

@@ -201,4 +201,4 @@ test("a panel shows what is heard, and makes the network worse", { skip }, async
   await page.close();
 });
 
-test("no page had an error that nobody caught", { skip }, () => assert.deepEqual(faults, []));
+test("no page had an uncaught error", { skip }, () => assert.deepEqual(faults, []));

@@ -121,7 +121,7 @@ export const queued = (version: number, position: number): object =>
     queue_data: { player_id: PLAYER, queue_position: position, station_type: "laboratory", estimated_wait_seconds: 9 },
   });
 
-/** A JWT that nobody has signed. */
+/** A JWT without a valid signature. */
 export function jwt(iat: number, exp: number): string {
   const claims = btoa(JSON.stringify({ sub: PLAYER, iat, exp }))
     .replaceAll("+", "-")

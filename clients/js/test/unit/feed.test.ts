@@ -64,7 +64,7 @@ describe("a craft's life", () => {
     expect([craft.result, vi.getTimerCount()]).toEqual([{ result: "closed", reason: "" }, 0]);
   });
 
-  test("a handler that throws hurts nobody else", async () => {
+  test("a handler that throws affects no other handler", async () => {
     const thrown = new Promise((resolve) => process.once("uncaughtException", resolve));
     const { server, craft } = await begun();
     const after = vi.fn();
@@ -136,7 +136,7 @@ describe("the events of a craft", () => {
     expect(craft.position).toBe("e:4");
   });
 
-  test("its changes can be iterated over; a newer progress replaces one that nobody has read", async () => {
+  test("its changes can be iterated over; a newer progress replaces one that was not read", async () => {
     const { server, craft } = await live();
     const found: string[] = [];
     const reading = (async () => {

@@ -83,7 +83,7 @@ test("suspend() and resume() do the same for an app, whose feeds no page event w
   expect(server.connections).toHaveLength(3);
 });
 
-test("nobody listens to the page once all feeds are over", async () => {
+test("the page has no listener once all feeds have ended", async () => {
   const remove = vi.fn();
   vi.stubGlobal("removeEventListener", remove);
   const { craftnet } = await live();

@@ -115,7 +115,7 @@ describe("tokens", () => {
 });
 
 describe("which transport", () => {
-  test("the next one after two failures that nobody explains, and the first again on another network", async () => {
+  test("the next one after two unexplained failures, and the first again on another network", async () => {
     const [first, second] = [new FakeTransport("first"), new FakeTransport("second")];
     const { craft } = await begun({ staleAfter: 1e9 }, [first, second]);
     first.newest.end(1006);

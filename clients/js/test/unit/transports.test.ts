@@ -204,7 +204,7 @@ describe("server-sent events", () => {
     expect(heard.arrived).not.toHaveBeenCalled();
   });
 
-  test("end when nobody wants them any more", async () => {
+  test("end when no feed needs them any more", async () => {
     const url = await serve((_, __, response) => response.writeHead(200).write("data: 1\n\n"));
     const [heard, controller] = [listener(), new AbortController()];
     heard.arrived.mockImplementation(() => controller.abort());

@@ -180,7 +180,7 @@ test("records of a session that is over are ignored", () => {
   deepStrictEqual(far.send(Kind.STATE, "07 01" + PROGRESS).events, []);
 });
 
-test("a session that nobody claims is left after 20 seconds", () => {
+test("an unclaimed session is left after 20 seconds", () => {
   const far = connected();
   far.send(Kind.STATE, OF_SESSION_2 + PROGRESS);
   const kinds = [];

@@ -166,7 +166,7 @@ def watch_by_websocket(stage: Stage, session: UUID) -> None:
         "Authorization: Bearer x".encode()
     )
     protocol.handshake(head)
-    assert sink.written >= 2, "no snapshot followed the handshake"
+    assert stage.hub.session_subscribers(session), "no subscription followed the handshake"
     sink.written = 0
     stage.sinks.append(sink)
 

@@ -33,21 +33,16 @@ OLD_RELOAD: Question[None, int] = Question("reload", None, int)
 class Operations:
     """All actions.
 
-        Arguments:
-            node: this node.
-            group: all nodes.
-            enforcement: carries out revocations.
-            mode: whether actions are allowed.
-            version: the version of this node.
+    Arguments:
+        node: this node.
+        group: all nodes.
+        enforcement: carries out revocations.
+        mode: whether actions are allowed.
+        version: the version of this node.
 
-        Attributes:
-    <<<<<<< HEAD
-            drain: starts to drain this node; returns the number of its connections.
-            reload: reads changed files again.
-    =======
-            drain: begins to drain this node; returns the number of its connections.
-            reload: reads changed files again; called with the name of the node that was asked for it.
-    >>>>>>> a657df11 (admin: say what a reload changed, and audit every reload)
+    Attributes:
+        drain: starts to drain this node; returns the number of its connections.
+        reload: reads changed files again; called with the name of the node that was asked for it.
     """
 
     def __init__(

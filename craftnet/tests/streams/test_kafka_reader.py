@@ -161,6 +161,27 @@ class ReaderCase(SynchronousTestCase):
         self.reader.turn()
 
 
+class ProblemTests(ReaderCase):
+    """What the health check and the log say of librdkafka's errors."""
+
+    def problem_after(self, *codes: int) -> str:
+        """The problem after these errors."""
+        for code in codes:
+            self.kafka.callbacks["error_cb"](KafkaError(code))
+        self.turn(2)
+        return self.reader.status.problem
+
+    def test_reason_outlasts_its_consequence(self) -> None:
+        """A refused password also makes all brokers unusable, which says less."""
+        names = {name: getattr(KafkaError, name) for name in ("_AUTHENTICATION", "_ALL_BROKERS_DOWN")}
+        reason = KafkaError(names["_AUTHENTICATION"]).str()
+        self.assertEqual(self.problem_after(names["_AUTHENTICATION"], names["_ALL_BROKERS_DOWN"]), reason)
+
+    def test_brokers_that_are_away(self) -> None:
+        down = getattr(KafkaError, "_ALL_BROKERS_DOWN")  # noqa: B009  # a public constant with a private name.
+        self.assertEqual(self.problem_after(down), KafkaError(down).str())
+
+
 class AssignedTests(ReaderCase):
     def test_begins_where_the_group_stopped_or_in_the_past(self) -> None:
         self.kafka.known[0] = 7

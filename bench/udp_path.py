@@ -40,6 +40,7 @@ from craftnet.observe.metrics.registry import Metrics
 from craftnet.protocols.udp.client.connection import ACK_DELAY, ClientConnection
 from craftnet.protocols.udp.client.received_state import MaterialsChanged, ProgressChanged
 from craftnet.protocols.udp.core.keys import SessionToken
+from craftnet.protocols.udp.server.datagram_protocol import UdpServer
 from craftnet.protocols.udp.server.service import UdpService
 from craftnet.protocols.wire import codec
 from craftnet.protocols.wire.records import DatagramKind
@@ -102,39 +103,37 @@ def state(percent: float) -> Update:
     return Update(SessionState(session, session, 1, Progress(Status.ACTIVE, percent, 1.8e9, 60.0)), ())
 
 
-class Measured(Metrics):
-    """Metrics that also drive the benchmark: each acknowledgement triggers the next state."""
+class Load:
+    """Drives the benchmark: each acknowledgement triggers the next state."""
 
-    def __init__(self, feeds: Feeds, done: Deferred[None]) -> None:
-        super().__init__()
+    def __init__(self, feeds: Feeds, server: UdpServer) -> None:
         self._feeds = feeds
-        self._done = done
+        self._server = server
+        self._receive = server.datagramReceived
         self._updates = [state(percent / 2) for percent in range(ROUNDS)]
         self._sent = self._acknowledged = 0
-        self.running = False
-        self._count, self.datagram = self.datagram, self._counted
+        self.done: Deferred[None] = Deferred()
 
     def begin(self) -> None:
         """Sends the first states."""
-        self.running = True
+        self._server.datagramReceived = self._received
         for _ in range(IN_FLIGHT):
-            self.update()
+            self._update()
 
-    def update(self) -> None:
+    def _update(self) -> None:
         """Sends the next state to the next client."""
         if self._sent < CLIENTS * ROUNDS:
             number, self._sent = self._sent, self._sent + 1
             self._feeds.watchers[number % CLIENTS].deliver(self._updates[number // CLIENTS])
 
-    def _counted(self, outcome: str) -> None:
-        """Counts a datagram as the service does."""
-        self._count(outcome)
-        if self.running and outcome == "accepted":
-            self._acknowledged += 1
-            if self._acknowledged == CLIENTS * ROUNDS:
-                self.running = False
-                self._done.callback(None)
-            self.update()
+    def _received(self, datagram: bytes, addr: tuple[str, int]) -> None:
+        """Handles a datagram as the service does."""
+        self._receive(datagram, addr)
+        self._acknowledged += 1
+        if self._acknowledged == CLIENTS * ROUNDS:
+            self._server.datagramReceived = self._receive
+            self.done.callback(None)
+        self._update()
 
 
 async def echo(server: DatagramProtocol) -> float:
@@ -157,11 +156,9 @@ async def service(host: str) -> tuple[float, list[float]]:
     Arguments:
         host: the address to listen on; "" for all.
     """
-    done: Deferred[None] = Deferred()
     feeds = Feeds()
-    metrics = Measured(feeds, done)
     steady(reactor)
-    gateway = UdpService(HostPort(host, 0), None, feeds, metrics, reactor, heartbeat_ms=int(HEARTBEAT * 1000))
+    gateway = UdpService(HostPort(host, 0), None, feeds, Metrics(), reactor, heartbeat_ms=int(HEARTBEAT * 1000))
     gateway.privilegedStartService()
     gateway.startService()
     clients = _clients("players", int(gateway.address.rpartition(":")[2]))
@@ -173,9 +170,10 @@ async def service(host: str) -> tuple[float, list[float]]:
     clients.stdin.flush()
     await _line(clients, "ready")
     assert len(feeds.watchers) == CLIENTS
+    load = Load(feeds, gateway.server)
     began = time.process_time()
-    metrics.begin()
-    await done
+    load.begin()
+    await load.done
     spent = time.process_time() - began
     await deferLater(reactor, 1.0)
     taken = await _at_an_even_pace(gateway, feeds)

@@ -62,6 +62,7 @@ class DatagramCounts:
     """Counts on UDP connections.
 
     Attributes:
+        accepted: datagrams in that were accepted.
         sent, compressed: bytes of datagrams out.
         received: bytes of datagrams in.
         migrations, resyncs, full_syncs, conflated: how often each happened.
@@ -69,12 +70,13 @@ class DatagramCounts:
     """
 
     __slots__ = (
-        *("compressed", "conflated", "full_syncs", "migrations", "received", "received_keys", "resyncs", "sent"),
-        "sent_keys",
+        *("accepted", "compressed", "conflated", "full_syncs", "migrations", "received", "received_keys", "resyncs"),
+        *("sent", "sent_keys"),
     )
 
     def __init__(self, store: MetricStore | None = None) -> None:
         store = store or MetricStore()
+        self.accepted = store.numbers(families.DATAGRAMS)["accepted",]
         self.sent = store.numbers(families.SENT_BYTES)["udp", "plain"]
         self.compressed = store.numbers(families.SENT_BYTES)["udp", "compressed"]
         self.received = store.numbers(families.RECEIVED_BYTES)["udp", "plain"]

@@ -20,6 +20,7 @@ from craftnet.crafting.state import Material, MaterialsState
 from craftnet.errors import BadDatagram
 from craftnet.observe.audit.recorder import NoAudit
 from craftnet.observe.metrics.hot_counters import DatagramCounts
+from craftnet.observe.metrics.store import Number
 from craftnet.protocols.udp.client.connection import ClientConnection, Output
 from craftnet.protocols.udp.client.connection import Event as ClientEvent
 from craftnet.protocols.udp.client.received_state import ReceivedSession
@@ -64,6 +65,22 @@ NO_AUDIT = ConnectionAudit(NoAudit())
 """Records nothing."""
 
 
+class _Accepted(Number):
+    """Counts accepted datagrams with the other outcomes."""
+
+    def __init__(self, counted: Counter[str]) -> None:
+        self._counted = counted
+
+    @property
+    def value(self) -> float:
+        """How many there were."""
+        return self._counted["accepted"]
+
+    @value.setter
+    def value(self, number: float) -> None:
+        self._counted["accepted"] = int(number)
+
+
 class Lab:
     """A server, its tickets, and clients of it."""
 
@@ -80,6 +97,7 @@ class Lab:
         self.random = Random(seed)
         self.counts = DatagramCounts()
         self.counted: Counter[str] = Counter()
+        self.counts.accepted = _Accepted(self.counted)
         self.tickets = TicketStore(self.random.randbytes)
         self.endpoint = Dispatcher(
             self.tickets,
@@ -163,11 +181,11 @@ class GeneralChannel(PacketProtection):
         phase, kind, connection_id, low = codec.decode_sealed_header(datagram)
         if connection_id != self.connection_id:
             raise BadDatagram("unknown_connection")
-        window, size = self.window, codec.SEALED_HEADER_SIZE
-        sequence = expand(low, 16, window.newest)
-        window.check(sequence)
-        content = self.incoming.open(phase, sequence, datagram[:size], datagram[size:])
-        window.advance(sequence)
+        size = codec.SEALED_HEADER_SIZE
+        sequence = expand(low, 16, self.newest)
+        self.check(sequence)
+        content = self.incoming.open_in(phase, sequence, datagram[:size], datagram[size:])
+        self.advance(sequence)
         arrivals = self._noted(*codec.decode_acknowledgement(content))
         return ReceivedDatagram(kind, sequence, arrivals, content[codec.ACKNOWLEDGEMENT_SIZE :])
 

@@ -41,7 +41,7 @@ MOST_CALLS_WITHOUT_DELIVERY = 30
 """The same when the watcher's copy is still good enough."""
 
 MOST_UDP_MODULES = 10
-"""Modules of the UDP server from an update to its datagram."""
+"""Modules of the UDP protocol from an update to its datagram."""
 
 
 class HotPathTests(SynchronousTestCase):
@@ -123,7 +123,7 @@ class HotPathTests(SynchronousTestCase):
 class UdpSendPathTests(SynchronousTestCase):
     """From an update to its datagram: few modules, and none calls back into one that called it."""
 
-    SERVER = "craftnet.protocols.udp.server."
+    PROTOCOL = "craftnet.protocols.udp."
 
     def setUp(self) -> None:
         self.server = FeedServer()
@@ -156,12 +156,12 @@ class UdpSendPathTests(SynchronousTestCase):
             self.carry(self.client.tick(self.server.clock.seconds()).datagrams)
 
     def calls(self, percent: float) -> list[tuple[str, str]]:
-        """The calls between two modules of the UDP server while an event is applied, callers first."""
+        """The calls between two modules of the UDP protocol while an event is applied, callers first."""
         found = []
 
         def profile(frame: FrameType, what: str, _: object) -> None:
             called, caller = (each.f_globals.get("__name__", "") for each in (frame, frame.f_back or frame))
-            if what == "call" and caller != called and called.startswith(self.SERVER):
+            if what == "call" and caller != called and called.startswith(self.PROTOCOL):
                 found.append((caller, called))
 
         before = sys.getprofile()
@@ -180,7 +180,7 @@ class UdpSendPathTests(SynchronousTestCase):
                 self.server.clock.advance(0.1)
                 calls = self.calls(percent)
                 self.assertLessEqual(len({called for _, called in calls}), MOST_UDP_MODULES, calls)
-                downwards = {call for call in calls if call[0].startswith(self.SERVER)}
+                downwards = {call for call in calls if call[0].startswith(self.PROTOCOL)}
                 self.assertEqual({(called, caller) for caller, called in downwards} & downwards, set())
 
 

@@ -48,10 +48,12 @@ class RoundTrip(Struct, eq=False, gc=False):
     Attributes:
         smoothed: seconds; None before the first measurement.
         variation: seconds.
+        timeout: seconds to wait for an acknowledgement.
     """
 
     smoothed: float | None = None
     variation: float = 0.0
+    timeout: float = INITIAL_TIMEOUT
 
     def measured(self, seconds: float) -> None:
         """Adds a measured round trip."""
@@ -63,18 +65,12 @@ class RoundTrip(Struct, eq=False, gc=False):
         else:
             self.variation += (abs(self.smoothed - seconds) - self.variation) / 4
             self.smoothed += (seconds - self.smoothed) / 8
+        timeout = self.smoothed + 4 * self.variation
+        self.timeout = MIN_TIMEOUT if timeout < MIN_TIMEOUT else min(MAX_TIMEOUT, timeout)
 
     def forget(self) -> None:
         """Forgets all measurements."""
-        self.smoothed, self.variation = None, 0.0
-
-    @property
-    def timeout(self) -> float:
-        """Seconds to wait for an acknowledgement."""
-        if self.smoothed is None:
-            return INITIAL_TIMEOUT
-        timeout = self.smoothed + 4 * self.variation
-        return MIN_TIMEOUT if timeout < MIN_TIMEOUT else min(MAX_TIMEOUT, timeout)
+        self.smoothed, self.variation, self.timeout = None, 0.0, INITIAL_TIMEOUT
 
 
 class Heartbeats(Struct, eq=False, gc=False):

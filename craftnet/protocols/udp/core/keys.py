@@ -9,6 +9,7 @@ from __future__ import annotations
 import hmac
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
+from typing import Self
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -25,8 +26,8 @@ SECRET_SIZE = 32
 NONCE_SIZE = 16
 """Bytes of the nonces in the handshake."""
 
-OFTEN = 8
-"""Datagrams between two heartbeats that make a direction a busy one."""
+OFTEN = 4
+"""Datagrams between two heartbeats that make a direction a busy one; one at rest has at most three."""
 
 _KEY_SIZE = 16
 _IV_SIZE = 12
@@ -127,9 +128,14 @@ class TrafficKey(Struct, eq=False, gc=False):
     __repr__ = object.__repr__
 
     @classmethod
-    def of(cls, secret: bytes, salt: bytes, label: bytes) -> TrafficKey:
+    def of(cls, secret: bytes, salt: bytes, label: bytes) -> Self:
         """As in `traffic_material`."""
         return cls(b"".join(traffic_material(secret, salt, label)), label)
+
+    @classmethod
+    def starting(cls, key: TrafficKey) -> Self:
+        """The same key, in an object that also has what a subclass adds."""
+        return cls(key._secrets, key._label)
 
     @property
     def key(self) -> bytes:
@@ -144,6 +150,10 @@ class TrafficKey(Struct, eq=False, gc=False):
     def successor(self) -> TrafficKey:
         """The key of the next generation, from which this one cannot be derived."""
         return TrafficKey.of(self._secrets[_KEY_SIZE + _IV_SIZE :], b"", self._label)
+
+    def replace(self, successor: TrafficKey) -> None:
+        """Becomes the key of the next generation."""
+        self._secrets, self.kept, self._uses = successor._secrets, successor.kept, successor._uses
 
     def rest(self) -> None:
         """Some time has passed: drops the AEAD object until it is used often again."""

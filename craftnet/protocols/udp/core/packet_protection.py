@@ -48,14 +48,13 @@ class ReceivedDatagram(Struct, frozen=True, gc=False):
     body: bytes
 
 
-class PacketProtection(Struct, eq=False, gc=False):
-    """Numbers and seals sent datagrams; verifies and opens received ones.
+class PacketProtection(ReplayWindow, kw_only=True, eq=False, gc=False):
+    """Numbers and seals sent datagrams; verifies and opens received ones. Its replay window is a part of it.
 
     Attributes:
         connection_id: the id in its datagrams.
         outgoing: the keys of sent datagrams.
         incoming: the keys of received datagrams.
-        window: the received sequences.
         acknowledged: our sequences that are known to have arrived.
         sent: the newest sequence used; the first is 1.
     """
@@ -63,27 +62,26 @@ class PacketProtection(Struct, eq=False, gc=False):
     connection_id: int
     outgoing: SealingKeys
     incoming: OpeningKeys
-    window: ReplayWindow
     acknowledged: DeliveryRecord
     sent: int = 0
 
     @classmethod
     def of(cls, connection_id: int, outgoing: TrafficKey, incoming: TrafficKey) -> PacketProtection:
         """A new one, with the keys of both directions."""
-        return cls(connection_id, SealingKeys(outgoing), OpeningKeys(incoming), ReplayWindow(), DeliveryRecord())
-
-    @property
-    def newest(self) -> int:
-        """The newest sequence received."""
-        return self.window.newest
+        return cls(
+            connection_id=connection_id,
+            outgoing=SealingKeys.starting(outgoing),
+            incoming=OpeningKeys.starting(incoming),
+            acknowledged=DeliveryRecord(),
+        )
 
     def seal(self, kind: DatagramKind, body: bytes = b"") -> bytes:
         """Seals the next datagram. It acknowledges everything that was opened."""
         self.sent = sequence = self.sent + 1
-        keys, window = self.outgoing, self.window
+        keys = self.outgoing
         header = codec.encode_sealed_header(keys.phase, kind, self.connection_id, sequence)
-        acknowledgement = codec.encode_acknowledgement(window.newest, window.seen >> 1)
-        return header + keys.key.seal(sequence, header, acknowledgement + body)
+        acknowledgement = codec.encode_acknowledgement(self.newest, self.seen >> 1)
+        return header + keys.seal(sequence, header, acknowledgement + body)
 
     def open(self, datagram: bytes) -> ReceivedDatagram:
         """Opens a datagram with our connection id. The cheapest checks come first.
@@ -99,16 +97,15 @@ class PacketProtection(Struct, eq=False, gc=False):
         phase, kind, connection_id, low = codec.decode_sealed_header(datagram)
         if connection_id != self.connection_id:
             raise BadDatagram("unknown_connection")
-        window, keys = self.window, self.incoming
-        sequence = window.newest + 1
+        keys, sequence = self.incoming, self.newest + 1
         if low == sequence & _LOW_MASK and phase == keys.phase and sequence >= keys.began:
-            content = keys.key.open(sequence, datagram[:_HEADER], datagram[_HEADER:])
-            window.follow()
+            content = keys.open(sequence, datagram[:_HEADER], datagram[_HEADER:])
+            self.follow()
         else:
-            sequence = expand(low, _LOW_BITS, window.newest)
-            window.check(sequence)
-            content = keys.open(phase, sequence, datagram[:_HEADER], datagram[_HEADER:])
-            window.advance(sequence)
+            sequence = expand(low, _LOW_BITS, self.newest)
+            self.check(sequence)
+            content = keys.open_in(phase, sequence, datagram[:_HEADER], datagram[_HEADER:])
+            self.advance(sequence)
         newest, earlier = codec.decode_acknowledgement(content)
         if ACKNOWLEDGED < newest <= self.sent < _LOW_BITS_OF_NEWEST >> 1 or (
             newest and newest <= self.sent <= ACKNOWLEDGED and not earlier >> newest - 1
@@ -122,7 +119,7 @@ class PacketProtection(Struct, eq=False, gc=False):
     def renew(self, now: float, period: float = KEY_UPDATE_PERIOD) -> None:
         """A heartbeat is due: updates the keys of sent datagrams, if `period` seconds have passed."""
         self.outgoing.renew(self.sent + 1, self.acknowledged.newest, now, period)
-        self.outgoing.key.rest()
+        self.outgoing.rest()
         self.incoming.rest()
 
     def conditions(self, pulse: Heartbeats) -> PathStats:
@@ -134,8 +131,8 @@ class PacketProtection(Struct, eq=False, gc=False):
             pulse.offset,
             pulse.uncertainty,
             self.acknowledged.loss,
-            missing_share(self.window.seen, self.window.newest),
-            self.window.reordered,
+            missing_share(self.seen, self.newest),
+            self.reordered,
         )
 
     def _noted(self, newest: int, earlier: int) -> AcknowledgedDatagrams:

@@ -31,10 +31,9 @@ from craftnet.protocols.udp.core.path_stats import PathStats
 from craftnet.protocols.udp.core.state_records import encoded
 from craftnet.protocols.udp.server.closing import Closing
 from craftnet.protocols.udp.server.packetizer import NO_SESSION, Key
-from craftnet.protocols.udp.server.path_validation import ValidatedPath
+from craftnet.protocols.udp.server.path_validation import PathValidation
 from craftnet.protocols.udp.server.send_queue import NEVER, SendQueue
-from craftnet.protocols.udp.server.sent_state import SentState
-from craftnet.protocols.udp.server.sessions import ConnectionSessions
+from craftnet.protocols.udp.server.sessions import ConnectionSessions, SentState
 from craftnet.protocols.udp.server.tickets import SessionPermit, Ticket
 from craftnet.protocols.wire import codec
 from craftnet.protocols.wire.records import CloseReason, DatagramKind, FreshSecret
@@ -98,19 +97,20 @@ class ServerConnection:
     """One connection.
 
     Arguments:
-        ticket: the ticket that opened it.
         random: returns that many random bytes.
         counts: shared by all connections.
 
     Attributes:
+        address: the address of the client.
         connection_id: the id in its datagrams.
         channel: seals, opens and numbers the datagrams.
         closing_state: its end, once that has begun.
         finished: why it closed; None while it has not.
+        former: the address before the last move; None until the client moves. The recorder of moves resets it.
         full_at: the state of its `BUCKET`.
         send_queue: what is still to be sent.
         pace: how much may be sent.
-        path: the client's address, and the candidate for the next.
+        path: the validation of the client's next address; None until the first datagram from another one.
         pulse: round trip and clock offset.
         reported: the body of the last ACK; a repetition has nothing new.
         sessions: the sessions of the connection.
@@ -119,8 +119,8 @@ class ServerConnection:
 
     __slots__ = (
         *("_alarm", "_counts", "_random", "_resync_at", "_resync_from", "_sync_at", "_terms"),
-        *("channel", "closing_state", "connection_id", "finished", "full_at", "pace", "path", "pulse"),
-        *("reported", "send_queue", "sessions", "ticket"),
+        *("address", "channel", "closing_state", "connection_id", "finished", "former", "full_at", "pace", "path"),
+        *("pulse", "reported", "send_queue", "sessions", "ticket"),
     )
 
     def __init__(
@@ -138,7 +138,9 @@ class ServerConnection:
         self.pulse = Heartbeats(terms.heartbeat, now)
         self.ticket = ticket
         self.connection_id = ticket.connection_id
-        self.path = ValidatedPath(address)
+        self.address = address
+        self.former: Address | None = None
+        self.path: PathValidation | None = None
         self.channel = channel
         self._terms = terms
         self._random = random
@@ -146,8 +148,7 @@ class ServerConnection:
         self.send_queue = SendQueue(ticket.agreement, channel, self.pulse.round_trip, self.pace)
         self.sessions = ConnectionSessions.of(ticket, self.send_queue)
         self.full_at = self._resync_from = NEVER
-        self._sync_at = inf
-        self._resync_at = inf
+        self._sync_at = self._resync_at = inf
         self.closing_state: Closing | None = None
         self.reported = NO_TABLES
         self._alarm = now  # when there is something to do besides flushing the queue.
@@ -161,11 +162,6 @@ class ServerConnection:
     def conditions(self) -> PathStats:
         """The network conditions of the path."""
         return self.channel.conditions(self.pulse)
-
-    @property
-    def rate(self) -> float:
-        """The present rate, bytes per second."""
-        return self.pace.rate
 
     @property
     def closing(self) -> bool:
@@ -193,7 +189,8 @@ class ServerConnection:
             raise BadDatagram("flooding", "more datagrams than a client needs to send")
         self.full_at = full_at
         self.pulse.last_heard = now
-        if address != self.path.address and incoming.sequence == self.channel.newest:
+        if address != self.address and incoming.sequence == self.channel.newest:
+            self.path = self.path or PathValidation()
             self.path.heard(address, len(datagram))
         self.pace.acknowledged(self.channel.acknowledged, now)
         self._note_landed(self.send_queue.acknowledged(incoming.arrivals))
@@ -239,13 +236,12 @@ class ServerConnection:
         if self._sync_at == inf:
             self._plan_sync(now)
             self._alarm = min(self._alarm, self._next)
-        queue = self.send_queue
+        queue, address = self.send_queue, self.address
         self._counts.conflated.value += (index, news.topic, 0) in queue.waiting
         queue.put(index, news.topic, news.records)
         if position is not None:
             queue.put(index, position.topic, position.records)
         datagrams = queue.flush(now) if len(self.sessions.sent_states) == 1 else []
-        address = self.path.address
         return [Send(datagram, address) for datagram in datagrams]
 
     def end(self, index: int, reason: CloseReason, now: float) -> Output:
@@ -295,7 +291,7 @@ class ServerConnection:
             self.send_queue.put(NO_SESSION, _SECRET, encoded([FreshSecret(secret)]))
         if len(self.sessions.sent_states) > 1 and not (self.closing_state is not None and self.closing_state.at_once):
             self.sessions.send_ends()
-        output += [Send(datagram, self.path.address) for datagram in self.send_queue.flush(now)]
+        output += [Send(datagram, self.address) for datagram in self.send_queue.flush(now)]
         output += self._send_close(now)
         self._alarm = self._next
         return output + left
@@ -312,7 +308,8 @@ class ServerConnection:
     @property
     def _waits_for_acknowledgements(self) -> bool:
         """Whether an arrival may require more: an end to send, or a move to validate."""
-        return self.closing_state is not None or len(self.sessions.sent_states) > 1 or self.path.candidate is not None
+        may_move = self.path is not None and self.path.candidate is not None
+        return self.closing_state is not None or len(self.sessions.sent_states) > 1 or may_move
 
     def _note_landed(self, landed: list[Key]) -> None:
         if landed:
@@ -324,7 +321,7 @@ class ServerConnection:
         match incoming.kind:
             case DatagramKind.ACK:
                 self.sessions.hold(codec.decode_held(incoming.body))
-                self.reported = incoming.body
+                self.reported = NO_TABLES if incoming.body == NO_TABLES else incoming.body
             case DatagramKind.HEARTBEAT:
                 measured = self.pulse.round_trip.smoothed is not None
                 self.pulse.heard(codec.decode_heartbeat(incoming.body), incoming.sequence, now, now)
@@ -337,7 +334,8 @@ class ServerConnection:
             case DatagramKind.LEAVE:
                 return self._end(self.sessions.named(codec.decode_leave(incoming.body)), CloseReason.LEFT, now)
             case DatagramKind.PATH_RESPONSE:
-                delay = self.path.answered(codec.decode_probe(incoming.body), address, now)
+                delay = (self.path or PathValidation()).answered(codec.decode_probe(incoming.body), address, now)
+                self.address, self.former = address, self.former or self.address
                 self._counts.migrations.value += 1
                 self.pulse.forget_path()
                 self.pulse.round_trip.measured(delay)
@@ -351,10 +349,11 @@ class ServerConnection:
         return []
 
     def _challenge(self, now: float) -> list[Send]:
-        if not self.path.may_challenge(_PROBE_SIZE, now):
+        path = self.path
+        if path is None or not path.may_challenge(_PROBE_SIZE, now):
             return []
         data = self._random(codec.PROBE_SIZE)
-        address = self.path.challenge(data, _PROBE_SIZE, now)
+        address = path.challenge(data, _PROBE_SIZE, now)
         return [Send(self.channel.seal(DatagramKind.PATH_CHALLENGE, codec.encode_probe(data)), address)]
 
     def _plan_sync(self, now: float) -> None:
@@ -369,7 +368,7 @@ class ServerConnection:
             self._plan_sync(now)
 
     def _send(self, kind: DatagramKind, body: bytes) -> Send:
-        return Send(self.channel.seal(kind, body), self.path.address)
+        return Send(self.channel.seal(kind, body), self.address)
 
     def _end(self, sent_states: list[SentState], reason: CloseReason, now: float) -> Output:
         if not sent_states or self.closing_state is not None:

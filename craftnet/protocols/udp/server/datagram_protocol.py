@@ -37,7 +37,7 @@ from craftnet.protocols.udp.server.dispatcher import (
 )
 from craftnet.protocols.udp.server.followed_players import FollowedPlayers
 from craftnet.protocols.udp.server.inspection import DatagramTap, Recorder, connection_row, log_ids, named_connection
-from craftnet.protocols.udp.server.sent_state import SentState
+from craftnet.protocols.udp.server.sessions import SentState
 from craftnet.protocols.udp.server.tickets import SessionPermit, Ticket
 from craftnet.protocols.wire import codec
 from craftnet.protocols.wire.records import CloseReason, DatagramKind
@@ -167,16 +167,6 @@ class UdpServer(DatagramProtocol):
         """Updates a connection's session of that index, or its materials."""
         now, accepted = self.clock.seconds(), update.accepted
         try:
-            if type(state) is SessionState and not self._performing:  # nearly always, and then without effects.
-                datagram = self._endpoint.progress(peer, state, now, index, update.at)
-                if datagram is not None:
-                    if datagram:
-                        self._write(datagram, peer.path.address)
-                        self._counts.count(1, None if accepted is None else now - accepted)
-                        earliest = self._deadlines.earliest
-                        if earliest is not None and earliest < self._timer_at:
-                            self._arm(earliest)
-                    return
             effects = self._endpoint.update(peer, state, now, index, update.at)
         except BadDatagram as error:
             self._log.error(

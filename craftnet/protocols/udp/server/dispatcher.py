@@ -24,7 +24,7 @@ from craftnet.protocols.udp.core.packet_protection import OVERHEAD, PacketProtec
 from craftnet.protocols.udp.server.connection import Output, Send, ServerConnection, SessionLeft, Terms
 from craftnet.protocols.udp.server.fast_path import ACK_BYTES, ACK_SIZE, lone_progress, take_acknowledgement
 from craftnet.protocols.udp.server.forgery_limiter import ForgeryLimiter
-from craftnet.protocols.udp.server.sent_state import SentState
+from craftnet.protocols.udp.server.sessions import SentState
 from craftnet.protocols.udp.server.ticket_store import TicketStore
 from craftnet.protocols.udp.server.tickets import SessionPermit, Ticket
 from craftnet.protocols.wire import codec
@@ -74,7 +74,7 @@ class Dispatcher:
         secret: 32 random bytes for the cookies.
         random: returns that many random bytes.
         terms: the server's timing.
-        count: called with a one-word outcome label for every datagram.
+        count: called with a one-word outcome label for every datagram that is not accepted.
         measured: called with a connection once a heartbeat.
         forged: called with the source of each forged datagram.
         log_keys: called with the connection id and both keys of each new connection; None: keys are not logged.
@@ -106,6 +106,7 @@ class Dispatcher:
         self._measured = measured
         self._log_keys = log_keys
         self._counts = counts or DatagramCounts()
+        self._accepted = self._counts.accepted
         self._sources = ForgeryLimiter(forged)
         self._peers: dict[int, ServerConnection] = {}
         self.deadlines: Deadlines[int] = Deadlines()
@@ -147,7 +148,7 @@ class Dispatcher:
                 if peer is not None and take_acknowledgement(peer, datagram, address, now):
                     if self._tracks:
                         peer.pace.acknowledged(peer.channel.acknowledged, now)
-                    self._count("accepted")
+                    self._accepted.value += 1
                     return _NOTHING
             if size < OVERHEAD:
                 raise BadDatagram("truncated")
@@ -162,7 +163,7 @@ class Dispatcher:
                 self._sources.charge(address, now)
             self._count(error.outcome)
             return []
-        self._count("accepted")
+        self._accepted.value += 1
         return effects
 
     def connection(self, token: SessionToken, player_id: UUID, bearer: Principal | None, now: float) -> Ticket | None:
@@ -215,26 +216,18 @@ class Dispatcher:
     ) -> list[Effect]:
         """Updates the connection's session of that index to this state and position."""
         if peer.finished is not None:
-            return []
-        datagram = self.progress(peer, state, now, index, at) if isinstance(state, SessionState) else None
-        if datagram is not None:
-            return [Send(datagram, peer.path.address)] if datagram else []
-        sends = peer.update(state, now, index, at)
-        self.deadlines.set(peer.connection_id, peer.deadline)
-        return sends  # type: ignore[return-value]  # no other code has this list.
-
-    def progress(
-        self, peer: ServerConnection, state: SessionState, now: float, index: int, at: Position | None
-    ) -> bytes | None:
-        """As `update`, where it is `lone_progress`, whose result is returned."""
-        if peer.finished is not None:
-            return None
-        datagram = lone_progress(peer, state, now, index, at)
+            return _NOTHING
+        datagram = lone_progress(peer, state, now, index, at) if type(state) is SessionState else None
         if datagram:
             if self._tracks:
                 peer.pace.track(len(datagram), now, peer.channel.sent)
             self.deadlines.remind(peer.connection_id, peer.send_queue.retry_at)
-        return datagram
+            return [Send(datagram, peer.address)]
+        if datagram is not None:
+            return _NOTHING
+        sends = peer.update(state, now, index, at)
+        self.deadlines.set(peer.connection_id, peer.deadline)
+        return sends  # type: ignore[return-value]  # no other code has this list.
 
     def end(self, peer: ServerConnection, index: int, reason: CloseReason, now: float) -> list[Effect]:
         """Ends the feed of the connection's session of that index."""
@@ -350,7 +343,7 @@ class Dispatcher:
         peer = self._peers.get(int.from_bytes(datagram[codec.CONNECTION_ID], "big"))
         if peer is None:
             raise BadDatagram("unknown_connection")
-        if address != peer.path.address and self._sources.exhausted(address, now):
+        if address != peer.address and self._sources.exhausted(address, now):
             raise BadDatagram("throttled")
         try:
             output = peer.receive(datagram, address, now)

@@ -27,7 +27,7 @@ from craftnet.protocols.udp.core.table_delta import MAX_QUANTITY
 from craftnet.protocols.udp.server.connection import BUCKET, NO_TABLES, ServerConnection
 from craftnet.protocols.udp.server.packetizer import Key
 from craftnet.protocols.udp.server.send_queue import NEVER
-from craftnet.protocols.udp.server.sent_state import SAME_FUNCTION
+from craftnet.protocols.udp.server.sessions import SAME_FUNCTION
 from craftnet.protocols.wire import codec
 from craftnet.protocols.wire.records import DatagramKind
 
@@ -35,7 +35,13 @@ _PROGRESS: Key = (0, "progress", 0)
 _HEADER = codec.SEALED_HEADER_SIZE
 _ACKNOWLEDGEMENT = codec.ACKNOWLEDGEMENT_SIZE
 _LONGEST = MAX_QUANTITY / 1000  # seconds.
-_ACKS = tuple(codec.first_byte(DatagramKind.ACK) | phase for phase in (0, codec.PHASE))
+_ACKS, _STATES = (
+    tuple(codec.first_byte(kind) | phase for phase in (0, codec.PHASE))
+    for kind in (DatagramKind.ACK, DatagramKind.STATE)
+)
+_write_header = codec.SEALED_HEADER.pack
+_read_acknowledgement = codec.ACKNOWLEDGEMENT.unpack_from
+_BUCKET_AHEAD, _BUCKET_EACH = BUCKET.ahead, BUCKET.each
 _MOST_SENT = 1 << 31  # from here on an acknowledgement's number may have to be completed.
 
 ACK_SIZE = OVERHEAD + len(NO_TABLES)
@@ -57,11 +63,11 @@ def lone_progress(
         BadDatagram: the state does not fit the protocol.
     """
     sessions, queue, pace, channel = peer.sessions.sent_states, peer.send_queue, peer.pace, peer.channel
-    if len(sessions) != 1 or peer.closing_state is not None:
+    if len(sessions) != 1 or peer.closing_state is not None or index:
         return None
     sent, truth = sessions[0], state.progress
     known, remaining, permit = sent.progress, truth.remaining, sent.permit
-    if known is None or permit.index or index or permit.over is not None or (at is not None and sent.at is None):
+    if known is None or permit.index or permit.over is not None or (at is not None and sent.at is None):
         return None
     if misled_by(known.progress, truth, now, now + (remaining or 0.0), SAME_FUNCTION) is None:
         return b""
@@ -75,10 +81,10 @@ def lone_progress(
         or (remaining is not None and remaining > _LONGEST)
     ):
         return None
-    window, keys = channel.window, channel.outgoing
+    keys = channel.outgoing
     content = codec.encode_lone_progress(
-        window.newest,
-        window.seen >> 1,
+        channel.newest,
+        channel.seen >> 1,
         state.version & 0xFFFFFFFF,
         truth.anchor,
         truth.percent,
@@ -91,8 +97,8 @@ def lone_progress(
     if at is not None:
         sent.at = at
     channel.sent = sequence = channel.sent + 1
-    header = codec.encode_sealed_header(keys.phase, DatagramKind.STATE, channel.connection_id, sequence)
-    cipher, iv = keys.key.kept or keys.key.made()
+    header = _write_header(_STATES[keys.phase], channel.connection_id, sequence & 0xFFFF)
+    cipher, iv = keys.kept or keys.made()
     datagram = header + cipher.encrypt((iv ^ sequence).to_bytes(12, "big"), content, header)
     opens, rested = pace.opens, now - BURST_SECONDS
     pace.opens = (opens if opens > rested else rested) + (len(datagram) + IP_UDP_HEADERS) / pace.rate
@@ -111,37 +117,37 @@ def take_acknowledgement(peer: ServerConnection, datagram: bytes, address: Addre
     Raises:
         BadDatagram: it is forged.
     """
-    channel, queue, path = peer.channel, peer.send_queue, peer.path
-    window, keys, full_at = channel.window, channel.incoming, peer.full_at
-    sequence = window.newest + 1
+    channel, queue = peer.channel, peer.send_queue
+    keys, full_at = channel.incoming, peer.full_at
+    sequence = channel.newest + 1
+    header = datagram[:_HEADER]
     if (
-        datagram[0] != _ACKS[keys.phase]
-        or datagram[5] << 8 | datagram[6] != sequence & 0xFFFF
+        header != _write_header(_ACKS[keys.phase], channel.connection_id, sequence & 0xFFFF)
         or sequence < keys.began
-        or address != path.address
-        or path.candidate is not None
+        or address != peer.address
+        or (peer.path is not None and peer.path.candidate is not None)
         or queue.flying
         or peer.closing_state is not None
         or len(peer.sessions.sent_states) != 1
-        or full_at - now > BUCKET.ahead
+        or full_at - now > _BUCKET_AHEAD
     ):
         return False
-    cipher, iv = keys.key.kept or keys.key.made()
+    cipher, iv = keys.kept or keys.made()
     try:
-        content = cipher.decrypt((iv ^ sequence).to_bytes(12, "big"), datagram[_HEADER:], datagram[:_HEADER])
+        content = cipher.decrypt((iv ^ sequence).to_bytes(12, "big"), datagram[_HEADER:], header)
     except InvalidTag:
         raise BadDatagram("forged", "the tag is wrong") from None
-    newest, earlier = codec.decode_acknowledgement(content)
+    newest, earlier = _read_acknowledgement(content)
     if (
         content[_ACKNOWLEDGEMENT:] != peer.reported
         or not 0 < newest <= channel.sent < _MOST_SENT
         or (newest <= ACKNOWLEDGED and earlier >> newest - 1)
     ):
         return False
-    window.newest = sequence
-    window.seen = window.seen << 1 & WINDOW_MASK | 1
-    if window.reordered:  # each difference is another float object.
-        window.reordered -= window.reordered / SMOOTHING
+    channel.newest = sequence
+    channel.seen = channel.seen << 1 & WINDOW_MASK | 1
+    if channel.reordered:  # each difference is another float object.
+        channel.reordered -= channel.reordered / SMOOTHING
     bits = earlier << 1 | 1
     acknowledged = channel.acknowledged
     ahead = newest - acknowledged.newest
@@ -149,7 +155,7 @@ def take_acknowledgement(peer: ServerConnection, datagram: bytes, address: Addre
         acknowledged.newest, acknowledged.arrived = newest, (acknowledged.arrived << ahead | bits) & SEEN_MASK
     else:
         acknowledged.take(newest, bits)
-    peer.full_at = (full_at if full_at > now else now) + BUCKET.each
+    peer.full_at = (full_at if full_at > now else now) + _BUCKET_EACH
     peer.pulse.last_heard = now
     behind = newest - queue.single_sequence
     if queue.single is not None and behind >= 0 and bits >> behind & 1:

@@ -88,7 +88,7 @@ def connection_row(peer: ServerConnection, index: int, clock: IClock) -> Connect
         transport=KIND,
         feed="crafting",
         encoding=encoding_name(peer),
-        address=address_block(peer.path.address[0]),
+        address=address_block(peer.address[0]),
         expires=rfc3339((clock.seconds() if permit is None else permit.expires) + ahead),
         session_id=None if permit is None else permit.session_id,
         player_id=ticket.player_id,
@@ -189,7 +189,7 @@ def _opened(peer: ServerConnection, datagram: bytes) -> tuple[str, dict[str, Any
     _, kind, _, low = codec.decode_sealed_header(datagram)
     sequence = expand(low, _SEQUENCE_BITS, peer.channel.sent)
     header, sealed = datagram[: codec.SEALED_HEADER_SIZE], datagram[codec.SEALED_HEADER_SIZE :]
-    opened = peer.channel.outgoing.key.open(sequence, header, sealed)
+    opened = peer.channel.outgoing.open(sequence, header, sealed)
     newest, _ = codec.decode_acknowledgement(opened)
     body = opened[codec.ACKNOWLEDGEMENT_SIZE :]
     return kind.name, {"sequence": sequence, "acknowledges": newest, **_body(kind, body)}

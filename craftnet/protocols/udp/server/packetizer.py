@@ -58,9 +58,9 @@ def plain(records: Records, room: int) -> Packet:
     return Packet([key for key, _ in fitting], DatagramKind.STATE, [_joined(fitting)])
 
 
-def alone(session: int, octets: bytes) -> bytes:
-    """The body of a STATE with one record, too short for compression: the content of nearly every datagram."""
-    return octets if session <= 0 else _SELECTORS[session] + octets
+def selected(session: int, octets: bytes) -> bytes:
+    """The body of a STATE with one record of another session than 0."""
+    return _SELECTORS[session] + octets
 
 
 def compressed(records: Records, agreement: Agreement, *, whole: bool) -> Packet | None:

@@ -21,18 +21,14 @@ CHALLENGE_LIFETIME = 5.0
 """Seconds within which a challenge must be answered."""
 
 
-class ValidatedPath(Struct, eq=False, gc=False):
-    """The address of one client, and the candidate for the next one.
+class PathValidation(Struct, eq=False, gc=False):
+    """The validation of the next address of one client.
 
     Attributes:
-        address: where to send.
-        candidate: the recent source of datagrams, when it differs and is not validated yet.
-        former: the address before the last move; None until the client moves. The recorder of moves resets it.
+        candidate: the recent source of datagrams, while it differs from the client's address; else None.
     """
 
-    address: Address
     candidate: Address | None = None
-    former: Address | None = None
     _credit: int = 0  # bytes received from the candidate and not yet matched by challenges.
     _challenge: bytes = b""
     _challenged: float = -inf
@@ -55,7 +51,7 @@ class ValidatedPath(Struct, eq=False, gc=False):
         return self.candidate
 
     def answered(self, data: bytes, address: Address, now: float) -> float:
-        """An answer came from `address`: the client is there.
+        """An answer came from `address`: the client is there, and has no other candidate.
 
         Returns:
             Seconds since the challenge was sent.
@@ -67,8 +63,5 @@ class ValidatedPath(Struct, eq=False, gc=False):
         if not asked or not hmac.compare_digest(data, self._challenge):
             raise BadDatagram("path_wrong", "an answer to no challenge of ours")
         delay = now - self._challenged
-        if self.former is None:
-            self.former = self.address
-        self.address = address
         self.candidate, self._challenge, self._challenged = None, b"", now
         return delay

@@ -17,7 +17,7 @@ from craftnet.crafting.progress import Progress, Tolerance, percent_at, remainin
 from craftnet.crafting.state import Material, MaterialsState, SessionState
 from craftnet.crafting.updates import progress_data
 from craftnet.protocols.udp.core.path_stats import PathStats
-from craftnet.protocols.udp.server.sent_state import SentProgress
+from craftnet.protocols.udp.server.sessions import SentProgress
 from craftnet.protocols.wire.records import MaterialsRecord, ProgressFlags, ProgressRecord
 
 REPORT_LATENCY = 2.0

@@ -26,10 +26,10 @@ class ConnectionAudit:
 
     def heartbeat(self, peer: ServerConnection) -> None:
         """The client of a connection has sent a heartbeat."""
-        path, outgoing, incoming = peer.path, peer.channel.outgoing, peer.channel.incoming
-        if path.former is not None:
-            former, path.former = path.former, None
-            self._record(peer, SecurityEventType.MIGRATED, {"from": _text(former), "to": _text(path.address)})
+        outgoing, incoming = peer.channel.outgoing, peer.channel.incoming
+        if peer.former is not None:
+            former, peer.former = peer.former, None
+            self._record(peer, SecurityEventType.MIGRATED, {"from": _text(former), "to": _text(peer.address)})
         if outgoing.updated:
             outgoing.updated = False
             self._record(peer, SecurityEventType.KEYS_UPDATED, {"sender": "server"})
@@ -38,7 +38,7 @@ class ConnectionAudit:
             self._record(peer, SecurityEventType.KEYS_UPDATED, {"sender": "client"})
 
     def _record(self, peer: ServerConnection, kind: SecurityEventType, details: Details) -> None:
-        address = peer.path.address[0]
+        address = peer.address[0]
         event = SecurityEvent(
             type=kind, player_id=peer.player_id, address=address, transport=TRANSPORT, details=details
         )

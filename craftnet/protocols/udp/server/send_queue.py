@@ -19,7 +19,7 @@ from craftnet.protocols.udp.core.heartbeat import DOUBLINGS, MAX_ACK_DELAY, MAX_
 from craftnet.protocols.udp.core.negotiation import Agreement
 from craftnet.protocols.udp.core.pacing import Pacer
 from craftnet.protocols.udp.core.packet_protection import OVERHEAD, AcknowledgedDatagrams
-from craftnet.protocols.udp.server.packetizer import MIN_COMPRESSED_SIZE, Key, Packet, alone, compressed, plain
+from craftnet.protocols.udp.server.packetizer import MIN_COMPRESSED_SIZE, Key, Packet, compressed, plain, selected
 from craftnet.protocols.wire.records import DatagramKind
 
 MAX_RECORDS_CONSIDERED = 128
@@ -267,7 +267,8 @@ class SendQueue:
         if len(self.waiting) == 1:
             ((key, record),) = self.waiting.items()
             if len(record.octets) < MIN_COMPRESSED_SIZE:
-                return Packet([key], DatagramKind.STATE, [alone(key[0], record.octets)])
+                octets = record.octets if key[0] <= 0 else selected(key[0], record.octets)
+                return Packet([key], DatagramKind.STATE, [octets])
         records = [(key, record.octets) for key, record in islice(self.waiting.items(), MAX_RECORDS_CONSIDERED)]
         if self._pace.puts_progress_first and self._protection.sent % IN_ORDER:
             records.sort(key=_is_no_progress)

@@ -275,7 +275,7 @@ class UdpService(Service):
             loss_out=conditions.loss_out,
             loss_in=conditions.loss_in,
             reordered=conditions.reordered,
-            rate=peer.rate,
+            rate=peer.pace.rate,
             queued=peer.send_queue.depth,
         )
 

@@ -16,7 +16,6 @@ from craftnet.errors import BadDatagram
 from craftnet.protocols.udp.client.received_state import ReceivedSession, ReceivedState
 from craftnet.protocols.udp.core.heartbeat import Heartbeats
 from craftnet.protocols.udp.core.key_update import KEY_UPDATE_PERIOD, MAX_DATAGRAMS_PER_KEY, SealingKeys
-from craftnet.protocols.udp.core.keys import TrafficKey
 from craftnet.protocols.udp.core.replay_window import expand
 from craftnet.protocols.udp.core.table_delta import wire_problem
 from craftnet.protocols.wire import codec
@@ -351,7 +350,7 @@ def _heartbeats(steps: Sequence[Sent | Heard]) -> Iterable[Json]:
 
 
 def _rotations(steps: Sequence[Rotation]) -> Iterable[Json]:
-    keys, generation = SealingKeys(TrafficKey.of(bytes(32), b"", b"client")), 0
+    keys, generation = SealingKeys.of(bytes(32), b"", b"client"), 0
     for step in steps:
         before = keys.phase
         keys.renew(step.sequence, step.acknowledged, step.seconds, KEY_UPDATE_PERIOD)

@@ -7,11 +7,13 @@ type, reserved, out_of_range, nil_session.
 from __future__ import annotations
 
 from craftnet.protocols.wire.codec.datagrams import (
+    ACKNOWLEDGEMENT,
     ACKNOWLEDGEMENT_SIZE,
     CONNECTION_ID,
     FRAGMENT_SIZE,
     PHASE,
     PROBE_SIZE,
+    SEALED_HEADER,
     SEALED_HEADER_SIZE,
     connection_id,
     decode_acknowledgement,
@@ -65,6 +67,7 @@ from craftnet.protocols.wire.codec.states import (
 )
 
 __all__ = [
+    "ACKNOWLEDGEMENT",
     "ACKNOWLEDGEMENT_SIZE",
     "CONNECTION_ID",
     "FRAGMENT_SIZE",
@@ -79,6 +82,7 @@ __all__ = [
     "PROBLEM_ROW_SIZE",
     "PROGRESS_TYPE",
     "REASON_PART_SIZE",
+    "SEALED_HEADER",
     "SEALED_HEADER_SIZE",
     "SELECTOR_SIZE",
     "connection_id",

@@ -90,7 +90,13 @@ _held_too = compile_layout(layouts.HeldToo)
 _left = compile_layout(layouts.Left)
 _probe = compile_layout(layouts.Probe)
 
+SEALED_HEADER = _sealed_header.items
+"""The readable part of a datagram, unchecked: its first byte, the connection id, the sequence's low 16 bits."""
+
 SEALED_HEADER_SIZE = _sealed_header.size
+ACKNOWLEDGEMENT = _acknowledgement.items
+"""The acknowledgement at the start of every content, unchecked: as `decode_acknowledgement`."""
+
 ACKNOWLEDGEMENT_SIZE = _acknowledgement.size
 PROBE_SIZE = _probe.size
 

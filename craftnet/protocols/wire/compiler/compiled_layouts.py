@@ -32,6 +32,7 @@ class CompiledLayout(NamedTuple):
         decode: takes bytes and an offset (default 0), returns a tuple of the fields' values. Raises BadDatagram when
             the bytes end too early or a constant differs.
         parse: the same from exactly these bytes; raises BadDatagram also when there are more.
+        items: packs and unpacks the bytes without these conversions and checks, bit fields in one integer.
         layout: the declaration.
         conversions: of the fields, by name.
     """
@@ -41,6 +42,7 @@ class CompiledLayout(NamedTuple):
     encode: Callable[..., bytes]
     decode: Callable[..., tuple[Any, ...]]
     parse: Callable[[bytes], tuple[Any, ...]]
+    items: struct.Struct
     layout: Construct
     conversions: Mapping[str, Conversion]
 
@@ -87,7 +89,7 @@ def compile_layout(layout: Construct, **conversions: Conversion) -> CompiledLayo
     taking = [line for name, conversion in converted.items() for line in conversion.writing(name)]
     making = "".join(f"{conversion.reading(name)}, " for name, conversion in converted.items())
     code = plan.code(names, taking, f"({making})", converted)
-    return CompiledLayout(plan.compiled.size, tuple(names), *code, layout, converted)
+    return CompiledLayout(plan.compiled.size, tuple(names), *code, plan.compiled, layout, converted)
 
 
 def compile_record(layout: Construct, kind: type[Value], *parts: FieldPart | NestedParts) -> CompiledRecord[Value]:

@@ -132,7 +132,7 @@ class UdpSocketTests(SynchronousTestCase):
         (challenge,) = datagrams(self.lab.send(heartbeat, self.now, OTHER_ADDRESS))
         self.socket.datagramReceived(challenge, None)
         self.lab.send(self.wire.sent[-1], self.now, OTHER_ADDRESS)
-        self.assertEqual(peer.path.address, OTHER_ADDRESS)
+        self.assertEqual(peer.address, OTHER_ADDRESS)
 
     def test_a_route_that_is_gone_for_a_while_is_no_move(self) -> None:
         self.exchange()

@@ -177,5 +177,5 @@ class UdpTests(SynchronousTestCase):
     def test_migrations(self) -> None:
         for step in range(1, 4):
             self.exchange(NOW + step * HEARTBEAT, OTHER_ADDRESS)
-        self.assertEqual(self.peer.path.address, OTHER_ADDRESS)
+        self.assertEqual(self.peer.address, OTHER_ADDRESS)
         self.assertEqual((self.counts.migrations.value, self.counts.resyncs.value), (1, 1))

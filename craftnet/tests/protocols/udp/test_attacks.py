@@ -80,7 +80,7 @@ class SequenceTests(AttackCase):
     def test_acknowledgement_of_a_state_that_was_never_sent(self) -> None:
         self.lab.endpoint.update(self.peer, running(), NOW)
         channel = self._channel(self.client)
-        channel.window.newest += 5
+        channel.newest += 5
         self.assert_refused("out_of_range", self.forge(DatagramKind.RESYNC, b""))
 
     def test_acknowledgement_of_a_table_that_was_never_sent(self) -> None:

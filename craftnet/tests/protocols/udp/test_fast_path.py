@@ -62,7 +62,9 @@ class Script:
             self.note(self.lab.endpoint.tick(self.now))
             deadline, upcoming = self.peer.deadline, self.lab.endpoint.deadline
             conditions = self.peer.conditions
-            self.transcript.append((deadline, self.peer.rate, conditions, self.peer.finished, dict(self.lab.counted)))
+            self.transcript.append(
+                (deadline, self.peer.pace.rate, conditions, self.peer.finished, dict(self.lab.counted))
+            )
             if self.peer.finished is None:
                 assert upcoming is not None and upcoming <= deadline, "no call is due in time"
         return self.transcript

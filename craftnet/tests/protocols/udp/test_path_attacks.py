@@ -24,7 +24,7 @@ class MigrationTests(AttackCase):
     def test_a_client_that_moves_keeps_its_connection(self) -> None:
         self.lab.endpoint.update(self.peer, running(), NOW)
         self._move(NOW + 1, OTHER_ADDRESS)
-        self.assertEqual(self.peer.path.address, OTHER_ADDRESS)
+        self.assertEqual(self.peer.address, OTHER_ADDRESS)
         self.assert_well(NOW + 1)
 
     def test_a_new_path_is_measured_from_the_start(self) -> None:
@@ -38,12 +38,12 @@ class MigrationTests(AttackCase):
         self.assertAlmostEqual(self.peer.conditions.round_trip or 0, 0.4, places=3)  # of the challenge and its answer.
         self._beat(moved + HEARTBEAT, 0.4, OTHER_ADDRESS)
         self.assertAlmostEqual(self.peer.conditions.round_trip or 0, 0.4, places=3)
-        self.assertEqual(self.peer.rate, MAX_RATE)
+        self.assertEqual(self.peer.pace.rate, MAX_RATE)
 
     def test_a_delay_on_the_same_line_is_a_queue(self) -> None:
         for number in (1, 2):
             self._beat(NOW + number * HEARTBEAT, 0.05 if number == 1 else 2.0, CLIENT)
-        self.assertEqual(self.peer.rate, MAX_RATE / 2)
+        self.assertEqual(self.peer.pace.rate, MAX_RATE / 2)
 
     def _beat(self, now: float, trip: float, address: Address) -> None:
         """The server's heartbeat goes out at `now`, and the client's comes in a round trip later."""
@@ -67,7 +67,7 @@ class MigrationTests(AttackCase):
             received += len(datagram)
             sent += sum(map(len, sent_to(self.lab.send(datagram, now, OTHER_ADDRESS), OTHER_ADDRESS)))
         self.assertLess(sent, received / 3)
-        self.assertEqual(self.peer.path.address, CLIENT)
+        self.assertEqual(self.peer.address, CLIENT)
 
     def test_client_that_guesses_what_its_victim_was_asked(self) -> None:
         """It sends from an address at which it cannot hear: however often it answers there, nothing moves."""
@@ -76,9 +76,9 @@ class MigrationTests(AttackCase):
         for position in range(8 * len(right)):
             wrong = (int.from_bytes(right, "big") ^ 1 << position).to_bytes(8, "big")
             self.assert_refused("path_wrong", self.forge(DatagramKind.PATH_RESPONSE, wrong), NOW + 1, OTHER_ADDRESS)
-            self.assertEqual(self.peer.path.address, CLIENT)
+            self.assertEqual(self.peer.address, CLIENT)
         self.lab.send(self.forge(DatagramKind.PATH_RESPONSE, right), NOW + 1, OTHER_ADDRESS)
-        self.assertEqual(self.peer.path.address, OTHER_ADDRESS)
+        self.assertEqual(self.peer.address, OTHER_ADDRESS)
 
     def test_short_datagrams_from_a_new_address_are_not_answered_with_longer_ones(self) -> None:
         (request,) = self.client.resync(NOW).datagrams
@@ -91,7 +91,7 @@ class MigrationTests(AttackCase):
         self.assert_refused("replayed", datagram)
         (answer,) = self.client.receive(challenge, NOW).datagrams  # even when it is handed on to the client:
         self.assert_refused("path_wrong", answer, address=CLIENT)  # the client answers from where it is.
-        self.assertEqual(self.peer.path.address, CLIENT)
+        self.assertEqual(self.peer.address, CLIENT)
         self.assert_well()
 
     def test_an_old_copy_moves_nothing(self) -> None:
@@ -117,5 +117,5 @@ class MigrationTests(AttackCase):
             challenges += len(sent_to(effects, OTHER_ADDRESS)) + len(sent_to(effects, THIRD))
         self.assertEqual(self.lab.counted, {"accepted": 1000})
         self.assertLessEqual(challenges, 11)
-        self.assertEqual(self.peer.path.address, CLIENT)
+        self.assertEqual(self.peer.address, CLIENT)
         self.assertIsNone(self.peer.finished)

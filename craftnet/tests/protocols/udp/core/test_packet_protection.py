@@ -53,7 +53,6 @@ class ChannelTests(SynchronousTestCase):
         """Neither a newest beyond what was sent, nor bits for sequences before the first."""
         for _ in range(3):
             self.client.seal(DatagramKind.ACK)
-        window = self.server.window
         for newest, earlier, right in (
             (4, 0, False),
             (3, 0b011, True),
@@ -64,7 +63,7 @@ class ChannelTests(SynchronousTestCase):
             (0, 0b001, False),
             (0, 1 << 31, False),
         ):
-            window.newest, window.seen = newest, earlier << 1 | 1
+            self.server.newest, self.server.seen = newest, earlier << 1 | 1
             datagram = self.server.seal(DatagramKind.ACK)
             if right:
                 self.assertEqual(self.client.open(datagram).arrivals, AcknowledgedDatagrams(newest, earlier << 1 | 1))
@@ -75,7 +74,7 @@ class ChannelTests(SynchronousTestCase):
         """Low bits of 0 are a sequence then, as any others."""
         self.client.sent = 2**32
         for newest in (2**32 - 1, 2**32):
-            self.server.window.newest, self.server.window.seen = newest, 0b11
+            self.server.newest, self.server.seen = newest, 0b11
             self.assertEqual(
                 self.client.open(self.server.seal(DatagramKind.ACK)).arrivals, AcknowledgedDatagrams(newest, 0b11)
             )
@@ -86,7 +85,7 @@ class ChannelTests(SynchronousTestCase):
             client, server = channels()
             for _ in range(sent):
                 client.seal(DatagramKind.ACK)
-            server.window.newest, server.window.seen = sent, 0x1FFFFFFFF
+            server.newest, server.seen = sent, 0x1FFFFFFFF
             datagram = server.seal(DatagramKind.ACK)
             if right:
                 self.assertTrue(client.open(datagram).arrivals.covers(1))

@@ -49,7 +49,7 @@ class HandshakeTests(SynchronousTestCase):
     def test_it_opens_a_peer_for_the_ticket_session(self) -> None:
         effects = self.lab.send(self._response())
         (peer,) = opened(effects)
-        self.assertEqual((peer.sessions.sent_states[0].session_id, peer.path.address), (SESSION, CLIENT))
+        self.assertEqual((peer.sessions.sent_states[0].session_id, peer.address), (SESSION, CLIENT))
         (datagram,) = datagrams(effects)
         self.assertIsInstance(self.client.receive(datagram, NOW).events[0], Connected)
 

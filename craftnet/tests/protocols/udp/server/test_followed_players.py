@@ -14,11 +14,11 @@ from craftnet.errors import Unavailable
 from craftnet.interfaces import IPlayerListener, IPlayerSessions
 from craftnet.protocols.udp.core.keys import SessionToken
 from craftnet.protocols.udp.core.negotiation import PLAIN
-from craftnet.protocols.udp.core.packet_protection import PacketProtection
 from craftnet.protocols.udp.server.connection import ServerConnection, Terms
 from craftnet.protocols.udp.server.followed_players import RETRY_DELAY, FollowedPlayers
 from craftnet.protocols.udp.server.tickets import Ticket
 from craftnet.tests.support.samples import NOW, OTHER_SESSION, PLAYER, SESSION
+from craftnet.tests.support.udp_lab import channels
 
 
 @implementer(IPlayerSessions)
@@ -54,7 +54,7 @@ class FollowedPlayersTests(SynchronousTestCase):
             self.sessions, lambda peer, session_id: self.added.append(session_id), self.clock
         )
         ticket = Ticket(SessionToken(1, bytes(32)), PLAYER, PLAIN, None, NOW)
-        channel = PacketProtection.of(1, outgoing=None, incoming=None)  # type: ignore[arg-type]  # nothing is sealed.
+        channel, _ = channels()
         self.peer = ServerConnection(ticket, ("127.0.0.1", 1), channel, Terms(), bytes, NOW)
 
     def test_each_session_once(self) -> None:

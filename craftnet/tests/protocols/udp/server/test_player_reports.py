@@ -21,7 +21,7 @@ from craftnet.protocols.udp.server.player_reports import (
     status_of,
     what_was_seen,
 )
-from craftnet.protocols.udp.server.sent_state import SentProgress
+from craftnet.protocols.udp.server.sessions import SentProgress
 from craftnet.protocols.wire.records import MaterialsRecord, ProgressFlags, ProgressRecord
 from craftnet.tests.support.samples import COPPER, IRON, NOW, SESSION, running
 

@@ -4,7 +4,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.contract.position import Position
 from craftnet.crafting.state import MaterialsState, SessionState
-from craftnet.protocols.udp.server.sent_state import MAX_SENT_PROGRESS, SENT_PROGRESS_SECONDS
+from craftnet.protocols.udp.server.sessions import MAX_SENT_PROGRESS, SENT_PROGRESS_SECONDS
 from craftnet.protocols.wire import codec
 from craftnet.tests.support.samples import NOW, OTHER_SESSION, running
 from craftnet.tests.support.udp_lab import Lab, table

@@ -6,7 +6,7 @@ The rules about what a principal may do are in `craftnet.access.principal`.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 from uuid import UUID
 
 from msgspec import Struct
@@ -46,6 +46,13 @@ class RequestOrigin(Struct, frozen=True):
     transport: str = ""
     route: str = ""
     trace: TraceParent | None = None
+
+
+class OwnedSession(NamedTuple):
+    """A session and its owner: the ids of the source, so that what keeps them for long shares them."""
+
+    session_id: UUID
+    player_id: UUID
 
 
 class RequestTracer(Protocol[Span]):
@@ -172,19 +179,20 @@ class Authorization:
 
     async def crafting(self, principal: Principal, session_id: UUID, player_id: UUID | None = None) -> UUID:
         """Authorises observing a session. Returns its owner, which a `player_id` of the request must equal."""
-        owner = await self._owner(session_id)
+        owner = (await self._owned(session_id)).player_id
         check_owner(owner, player_id, allowed=principal.may_observe(owner))
         return owner
 
-    async def player(self, principal: Principal, session_id: UUID, player_id: UUID | None = None) -> UUID:
+    async def player(self, principal: Principal, session_id: UUID, player_id: UUID | None = None) -> OwnedSession:
         """Authorises reports about a session and UDP connections for it: to its observers and to the authority.
 
-        Returns the session's owner, which a `player_id` of the request must equal. Only what comes from a principal
-        that `may_publish` is truth; anything else is a report.
+        Returns the session and its owner, which a `player_id` of the request must equal. Only what comes from a
+        principal that `may_publish` is truth; anything else is a report.
         """
-        owner = await self._owner(session_id)
-        check_owner(owner, player_id, allowed=principal.may_observe(owner) or principal.may_publish)
-        return owner
+        owned = await self._owned(session_id)
+        allowed = principal.may_observe(owned.player_id) or principal.may_publish
+        check_owner(owned.player_id, player_id, allowed=allowed)
+        return owned
 
     async def queue(self, principal: Principal, player_id: UUID) -> None:
         """Authorises observing a player's queue entries."""
@@ -202,18 +210,18 @@ class Authorization:
             raise
         return principal
 
-    async def _owner(self, session_id: UUID) -> UUID:
+    async def _owned(self, session_id: UUID) -> OwnedSession:
         """The owner of a session that runs, has run, or still waits for a station."""
         session = await self._sessions.get(session_id)
         if session is not None:
-            return session.player_id
+            return OwnedSession(session.session_id, session.player_id)
         entry = await self._queues.find(session_id)
         if entry is not None:
-            return entry.player_id
+            return OwnedSession(session_id, entry.player_id)
         owner = None if self._owner_in_other_process is None else await self._owner_in_other_process(session_id)
         if owner is None:
             raise no_session()
-        return owner
+        return OwnedSession(session_id, owner)
 
 
 def record_refusal(audit: IAuditLog, refusal: Refusal, origin: RequestOrigin, player_id: UUID | None = None) -> None:

@@ -97,7 +97,7 @@ class SessionFeed(Feed):
         if self._materials.version < materials.version:
             self._materials = materials
         queue = await self._sources.queues.watch(self._owner, self)
-        if self._queue is None or self._queue.version < queue.version:
+        if self.versions().queue < queue.version:  # nothing is kept of a player who never queued.
             self._queue = queue
 
     def unlisten(self) -> None:

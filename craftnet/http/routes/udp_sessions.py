@@ -8,6 +8,7 @@ from typing import Protocol, TypeVar
 from uuid import UUID, uuid4
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from craftnet.access.authorization import Authorization
 from craftnet.access.principal import Principal
@@ -145,8 +146,8 @@ class UdpConnect(GuardedEndpoint[ConnectTarget]):
 
     async def decide(self, call: Call, principal: Principal, asked: ConnectTarget) -> Response:
         """What the client needs to open a connection."""
-        session_id, request = asked.session_id, asked.request
-        owner = await self._admission.player(principal, session_id, request.player_id)
+        request = asked.request
+        session_id, owner = await self._admission.player(principal, asked.session_id, request.player_id)
         if self._gateway is None and self._regions is None:
             raise _switched_off()
         self._players.check(owner, self._now())
@@ -157,6 +158,8 @@ class UdpConnect(GuardedEndpoint[ConnectTarget]):
         if self._gateway is None:
             raise _switched_off()
         self._sources.check_hearing()
+        if principal.player_id == owner:
+            principal = replace(principal, player_id=owner)  # the same object, as long as the connection is open.
         expires, now = principal.expires, self._now()
         return json_response(self._gateway.connect(session_id, owner, request, expires, now, call.server, principal))
 
@@ -228,7 +231,7 @@ class ReportEndpoint(GuardedEndpoint[Record]):
 
     async def decide(self, call: Call, principal: Principal, asked: Record) -> Response:
         """Applies the record or compares it."""
-        owner = await self._admission.player(principal, asked.session_id)
+        _, owner = await self._admission.player(principal, asked.session_id)
         if principal.may_publish:
             return await self._apply(self._event(asked))
         verdict = await self._compare(asked, owner)

@@ -38,27 +38,34 @@ class Listeners(Generic[Listener]):
 
     def __init__(self) -> None:
         # Keyed by the integer of the id: UUIDs are hashed and compared in Python. Nearly every key has one listener.
-        self._by_key: dict[int, tuple[Listener, ...]] = {}
+        self._first: dict[int, Listener] = {}
+        self._others: dict[int, tuple[Listener, ...]] = {}
 
     def add(self, key: UUID, listener: Listener) -> None:
         """Adds a listener for `key`."""
         listeners = self.of(key)
-        if listener not in listeners:
-            self._by_key[key.int] = (*listeners, listener)
+        if not listeners:
+            self._first[key.int] = listener
+        elif listener not in listeners:
+            self._others[key.int] = (*listeners[1:], listener)
 
     def remove(self, key: UUID, listener: Listener) -> None:
         """Removes a listener; unknown ones are ignored."""
         listeners = self.of(key)
         if listener in listeners:
-            left = tuple(each for each in listeners if each != listener)
-            if left:
-                self._by_key[key.int] = left
-            else:
-                del self._by_key[key.int]
+            self._first.pop(key.int)
+            self._others.pop(key.int, None)
+            for each in listeners:
+                if each != listener:
+                    self.add(key, each)
 
     def of(self, key: UUID) -> tuple[Listener, ...]:
         """A copy of the listeners of `key`, since calling them may change the list."""
-        return self._by_key.get(key.int, ())
+        number = key.int
+        first = self._first.get(number)
+        if first is None:
+            return ()
+        return (first, *self._others[number]) if number in self._others else (first,)
 
 
 MAX_SCANNED = 5000

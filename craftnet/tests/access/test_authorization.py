@@ -137,7 +137,7 @@ class AdmissionTests(SynchronousTestCase):
 
     def test_owner(self) -> None:
         self.assertEqual(self.successResultOf(self.admission.crafting(ADMINISTRATOR, SESSION)), PLAYER)
-        self.assertEqual(self.successResultOf(self.admission.player(PUBLISHER, OTHER_SESSION)), PLAYER)
+        self.assertEqual(self.successResultOf(self.admission.player(PUBLISHER, OTHER_SESSION)).player_id, PLAYER)
 
     def test_player(self) -> None:
         for session_id in (SESSION, OTHER_SESSION):

@@ -31,34 +31,33 @@ class TableHistory(Struct, eq=False, gc=False):
     """
 
     baseline: MaterialsState | None = None
-    _held: tuple[MaterialsState, ...] = ()  # oldest first; no dictionary, because nearly always there is one.
+    _newer: tuple[MaterialsState, ...] = ()  # than the baseline, oldest first; nearly always there is none.
 
     def add(self, table: MaterialsState) -> None:
         """Adds a table; the oldest makes room."""
         version = table.version & _U32
-        held = (*(each for each in self._held if each.version & _U32 != version), table)
-        if len(held) > KEPT_TABLES:
-            if held[0] is self.baseline:
-                self.baseline = None
-            held = held[1:]
-        self._held = held
+        self._newer = (*(each for each in self._newer if each.version & _U32 != version), table)
+        if len(self._newer) + (self.baseline is not None) > KEPT_TABLES:
+            if self.baseline is None:
+                self._newer = self._newer[1:]
+            self.baseline = None
 
     def get(self, version: int) -> MaterialsState | None:
         """The table of that version, if it is kept."""
-        for table in self._held:
-            if table.version & _U32 == version:
+        for table in (*self._newer, self.baseline):
+            if table is not None and table.version & _U32 == version:
                 return table
         return None
 
     def drop(self, version: int) -> None:
         """Removes the table of that version."""
-        self._held = tuple(table for table in self._held if table.version & _U32 != version)
+        self._newer = tuple(table for table in self._newer if table.version & _U32 != version)
 
     def acknowledged(self, version: int) -> None:
         """The other side holds the table of that version. Drops older ones: they will not be baselines."""
-        for index, table in enumerate(self._held):
+        for index, table in enumerate(self._newer):
             if table.version & _U32 == version:
-                self.baseline, self._held = table, self._held[index:]
+                self.baseline, self._newer = table, self._newer[index + 1 :]
                 return
 
 

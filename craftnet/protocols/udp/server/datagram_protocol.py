@@ -8,6 +8,7 @@ from math import inf
 from typing import Protocol, cast
 from uuid import UUID
 
+from msgspec import Struct
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.protocol import DatagramProtocol
@@ -57,15 +58,12 @@ class SessionFeeds(Protocol):
 
 
 @implementer(ISubscriber, IInspectable)
-class SessionSubscriber:
+class SessionSubscriber(Struct, eq=False, gc=False):
     """Passes a session's feed to one connection."""
 
-    __slots__ = ("_index", "_peer", "_server")
-
-    def __init__(self, server: UdpServer, peer: ServerConnection, index: int) -> None:
-        self._server = server
-        self._peer = peer
-        self._index = index
+    _server: UdpServer
+    _peer: ServerConnection
+    _index: int
 
     def deliver(self, update: Update) -> None:
         """Passes on sessions and materials; a UDP feed carries nothing else."""

@@ -60,18 +60,18 @@ _OPENINGS = TokenBucket(OPENINGS_PER_SECOND, OPENINGS_BURST)
 
 
 class _TokenSecret(Struct, eq=False, gc=False):
-    """The secret of one session_token, and the key derived from it while handshakes are expected."""
+    """The secret of one session_token since some time, and the key derived from it while handshakes are expected."""
 
     secret: bytes
-    until: float
+    since: float
     _key: HandshakeKey | None = None
 
     __repr__ = object.__repr__
 
-    @classmethod
-    def of(cls, secret: bytes, now: float) -> _TokenSecret:
-        """A new one."""
-        return cls(secret, now + TOKEN_LIFETIME)
+    @property
+    def until(self) -> float:
+        """When it expires, Unix seconds."""
+        return self.since + TOKEN_LIFETIME
 
     @property
     def key(self) -> HandshakeKey:
@@ -95,7 +95,6 @@ class Ticket:
     Attributes:
         permits: the sessions of the connection, in the order of their indexes.
         agreement: sizes and compression.
-        renew_at: when to offer a new session_token, Unix seconds.
         bearer: the bearer for whom it was first issued, if known.
         client: what the client calls itself.
         connection_id: the id in datagrams.
@@ -108,6 +107,7 @@ class Ticket:
 
     __slots__ = (
         "_current",
+        "_offer_again_at",
         "_offered",
         "_openings_full_at",
         "_renewal",
@@ -120,7 +120,6 @@ class Ticket:
         "last_cookie_us",
         "permits",
         "player_id",
-        "renew_at",
         "unused",
         "unused_until",
     )
@@ -135,11 +134,11 @@ class Ticket:
         renewal: float = TOKEN_RENEWAL,
     ) -> None:
         self.connection_id = token.connection_id
-        self._current = _TokenSecret.of(token.secret, now)
+        self._current = _TokenSecret(token.secret, now)
         self._offered: _TokenSecret | None = None
         self._openings_full_at = 0.0
         self._renewal = renewal
-        self.renew_at = now + renewal
+        self._offer_again_at = 0.0
         self.player_id = player_id
         self.agreement = agreement
         self.bearer = bearer
@@ -154,6 +153,11 @@ class Ticket:
     def token(self) -> SessionToken:
         """The present session_token. Never shown."""
         return SessionToken(self.connection_id, self._current.secret)
+
+    @property
+    def renew_at(self) -> float:
+        """When to offer a new session_token, Unix seconds."""
+        return self._current.since + self._renewal if self._offered is None else self._offer_again_at
 
     @property
     def expires(self) -> float:
@@ -211,15 +215,14 @@ class Ticket:
     def offer(self, random: Callable[[int], bytes], now: float) -> bytes:
         """The secret of a new session_token, the same until it is accepted. The old one is valid until then."""
         if self._offered is None:
-            self._offered = _TokenSecret.of(random(SECRET_SIZE), now)
-        self.renew_at = now + TOKEN_OFFER_RETRY
+            self._offered = _TokenSecret(random(SECRET_SIZE), now)
+        self._offer_again_at = now + TOKEN_OFFER_RETRY
         return self._offered.secret
 
     def renewed(self) -> None:
         """The client has the new session_token: the old one is invalid."""
         if self._offered is not None:
             self._current, self._offered = self._offered, None
-            self.renew_at = self._current.until - TOKEN_LIFETIME + self._renewal
 
     def open(self, secret: bytes, now: float) -> None:
         """A connection is opened with this secret; if it is the offered one, the client has that.

@@ -24,8 +24,8 @@ from craftnet.access.jwt import JwtVerifier
 from craftnet.access.principal import ADMIN
 from craftnet.access.revocation.enforcement import Enforcement
 from craftnet.access.revocation.revocations import Revocations
+from craftnet.admin.actions import OperatorActions
 from craftnet.admin.feed import AdminFeed
-from craftnet.admin.operations import Operations
 from craftnet.admin.this_node import ThisNode
 from craftnet.admin.tracing import Traces
 from craftnet.admin.views import Views
@@ -110,8 +110,8 @@ def administer(hub: Hub, sources: Sources, metrics: Metrics, monitor: Monitor, f
     group = NodeGroup("bench", None, clock)
     views, traces = Views(node, group), Traces(node, group)
     enforcement = Enforcement(Revocations(), [], partial(moment, clock))
-    operations = Operations(node, group, enforcement, DashboardMode.ON, "bench")
-    factory.subscriptions.admin = AdminFeed(views, traces, operations, clock)
+    actions = OperatorActions(node, group, enforcement, DashboardMode.ON, "bench")
+    factory.subscriptions.admin = AdminFeed(views, traces, actions, clock)
     for service in (node, group, traces):
         service.startService()
 

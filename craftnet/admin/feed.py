@@ -14,7 +14,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from craftnet.access.principal import Principal
-from craftnet.admin.operations import Operations
+from craftnet.admin.actions import OperatorActions
 from craftnet.admin.tracing import Traces
 from craftnet.admin.views import PageAsked, Views
 from craftnet.clocks import IClock
@@ -98,13 +98,13 @@ class AdminFeed(Service):
     Arguments:
         views: computes the answers to subscriptions.
         traces: traces sessions.
-        operations: knows the rights of a token.
+        actions: knows the rights of a token.
     """
 
-    def __init__(self, views: Views, traces: Traces, operations: Operations, clock: IClock) -> None:
+    def __init__(self, views: Views, traces: Traces, actions: OperatorActions, clock: IClock) -> None:
         self._views = views
         self._traces = traces
-        self._operations = operations
+        self._actions = actions
         self._clock = clock
         self._clients: dict[AdminSubscriber, _Client] = {}
         self._nodes: list[str] = []
@@ -121,7 +121,7 @@ class AdminFeed(Service):
         """Adds a client and delivers its first messages at once."""
         self._clients[subscriber] = _Client()
         now = rfc3339(self._clock.wall())
-        self._send(subscriber, AdminHello(timestamp=now, info=self._operations.info(principal)), "hello")
+        self._send(subscriber, AdminHello(timestamp=now, info=self._actions.info(principal)), "hello")
         if not self._ticks.running:
             self._ticks.start(INTERVAL, now=False)
         return Deferred.fromCoroutine(self._begin(subscriber))

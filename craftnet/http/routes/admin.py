@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 
 from craftnet.access.authorization import Asked, Authorization, check_may_administer
 from craftnet.access.principal import Principal
-from craftnet.admin.operations import Operations
+from craftnet.admin.actions import OperatorActions
 from craftnet.admin.views import PageAsked, Views
 from craftnet.contract.admin.feed import (
     DEFAULT_LIMIT,
@@ -97,9 +97,9 @@ class AdminHome(GuardedEndpoint[None]):
 
     operations = by_method(GET=_shows("adminInfo", "The rights of this token", AdminInfo))
 
-    def __init__(self, admission: Authorization, operations: Operations) -> None:
+    def __init__(self, admission: Authorization, actions: OperatorActions) -> None:
         super().__init__(admission)
-        self._operations = operations
+        self._actions = actions
 
     def read(self, call: Call) -> None:
         """There is nothing to parse."""
@@ -107,7 +107,7 @@ class AdminHome(GuardedEndpoint[None]):
     async def decide(self, call: Call, principal: Principal, asked: None) -> Response:
         """The answer depends on the token."""
         check_may_administer(principal)
-        return json_response(self._operations.info(principal))
+        return json_response(self._actions.info(principal))
 
 
 class AdminFeedInfo(GuardedEndpoint[None]):
@@ -141,7 +141,7 @@ class AdminFeedInfo(GuardedEndpoint[None]):
 def admin_routes(
     admission: Authorization,
     views: Views,
-    operations: Operations,
+    actions: OperatorActions,
     audit: IAuditLog,
     configuration: Callable[[], Configuration],
 ) -> dict[str, Endpoint]:
@@ -151,7 +151,7 @@ def admin_routes(
         return configuration()
 
     return {
-        "/admin": AdminHome(admission, operations),
+        "/admin": AdminHome(admission, actions),
         "/ws/admin": AdminFeedInfo(admission),
         **_view_routes(partial(_view, admission), views),
         "/admin/configuration": _view(
@@ -160,7 +160,7 @@ def admin_routes(
             _nothing,
             configured,
         ),
-        **admin_actions(admission, operations, audit),
+        **admin_actions(admission, actions, audit),
     }
 
 

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from craftnet.access.authorization import Authorization, check_may_operate
 from craftnet.access.principal import Principal
-from craftnet.admin.operations import Operations
+from craftnet.admin.actions import OperatorActions
 from craftnet.contract.admin.operations import (
     ActionRequest,
     ActionResult,
@@ -38,9 +38,9 @@ class AdminAction(GuardedEndpoint[Reasoned], Generic[Reasoned]):
     accepts = frozenset({JSON})
     action: str
 
-    def __init__(self, admission: Authorization, operations: Operations, audit: IAuditLog) -> None:
+    def __init__(self, admission: Authorization, actions: OperatorActions, audit: IAuditLog) -> None:
         super().__init__(admission)
-        self._operations = operations
+        self._actions = actions
         self._audit = audit
 
     @abstractmethod
@@ -64,7 +64,7 @@ class AdminAction(GuardedEndpoint[Reasoned], Generic[Reasoned]):
         status, affected = 500, 0
         try:
             check_may_operate(principal)
-            self._operations.check_on()
+            self._actions.check_on()
             result = await self.act(call, principal, asked)
             status, affected = 200, result.affected
             return json_response(result)
@@ -99,7 +99,7 @@ class Disconnect(AdminAction[ActionRequest]):
 
     async def act(self, call: Call, principal: Principal, asked: ActionRequest) -> ActionResult:
         """Ends the connection."""
-        return await self._operations.disconnect(call.parameters["connection"])
+        return await self._actions.disconnect(call.parameters["connection"])
 
 
 class Revoke(AdminAction[AdminRevocation]):
@@ -125,7 +125,7 @@ class Revoke(AdminAction[AdminRevocation]):
 
     async def act(self, call: Call, principal: Principal, asked: AdminRevocation) -> ActionResult:
         """Revokes them."""
-        return await self._operations.revoke(asked, principal.actor)
+        return await self._actions.revoke(asked, principal.actor)
 
 
 class Drain(Disconnect):
@@ -136,7 +136,7 @@ class Drain(Disconnect):
 
     async def act(self, call: Call, principal: Principal, asked: ActionRequest) -> ActionResult:
         """Empties the node."""
-        return await self._operations.drain_node(call.parameters["node"])
+        return await self._actions.drain_node(call.parameters["node"])
 
 
 class Reload(Disconnect):
@@ -147,7 +147,7 @@ class Reload(Disconnect):
 
     async def act(self, call: Call, principal: Principal, asked: ActionRequest) -> ActionResult:
         """Makes the node read changed files."""
-        return await self._operations.reload_node(call.parameters["node"])
+        return await self._actions.reload_node(call.parameters["node"])
 
 
 class ReloadAll(Disconnect):
@@ -158,15 +158,15 @@ class ReloadAll(Disconnect):
 
     async def act(self, call: Call, principal: Principal, asked: ActionRequest) -> ActionResult:
         """Makes all of them read changed files."""
-        return await self._operations.reload_all()
+        return await self._actions.reload_all()
 
 
-def admin_actions(admission: Authorization, operations: Operations, audit: IAuditLog) -> dict[str, Endpoint]:
+def admin_actions(admission: Authorization, actions: OperatorActions, audit: IAuditLog) -> dict[str, Endpoint]:
     """The routes of the actions, by path."""
     return {
-        "/admin/connections/{connection}/disconnect": Disconnect(admission, operations, audit),
-        "/admin/revocations": Revoke(admission, operations, audit),
-        "/admin/reload": ReloadAll(admission, operations, audit),
-        "/admin/nodes/{node}/drain": Drain(admission, operations, audit),
-        "/admin/nodes/{node}/reload": Reload(admission, operations, audit),
+        "/admin/connections/{connection}/disconnect": Disconnect(admission, actions, audit),
+        "/admin/revocations": Revoke(admission, actions, audit),
+        "/admin/reload": ReloadAll(admission, actions, audit),
+        "/admin/nodes/{node}/drain": Drain(admission, actions, audit),
+        "/admin/nodes/{node}/reload": Reload(admission, actions, audit),
     }

@@ -24,7 +24,7 @@ from craftnet.observe.health.probes import LoopCheck
 from craftnet.observe.metrics.registry import SessionCounter
 from craftnet.protocols.feed.server.feed_connections import FeedConnections
 from craftnet.server.build.access import build_authorization, build_enforcement, build_key_log
-from craftnet.server.build.administration import build_administration, connect_operations
+from craftnet.server.build.administration import build_administration, connect_actions
 from craftnet.server.build.base import Base, build_base
 from craftnet.server.build.http import (
     build_admin_listener,
@@ -102,7 +102,7 @@ def build(
     service = _service(base, listener, transports, monitor, audit_log, consumer)
     metrics = build_metrics_listener(base)
     if admin is not None:
-        connect_operations(admin.operations, service)
+        connect_actions(admin.actions, service)
         service.admin_listener = build_admin_listener(base, access, transports.feeds, addresses.forwarding, admin)
     parts = [
         *(audit_log, None if base.tracing is None else base.tracing.export),

@@ -11,8 +11,8 @@ from craftnet import __version__
 from craftnet.access.auth_option import AuthSetup
 from craftnet.access.authorization import Authorization
 from craftnet.access.revocation.enforcement import Enforcement
+from craftnet.admin.actions import OperatorActions
 from craftnet.admin.feed import AdminFeed
-from craftnet.admin.operations import Operations
 from craftnet.admin.this_node import ConnectionTable, ThisNode
 from craftnet.admin.tracing import Traces
 from craftnet.admin.views import Views
@@ -43,14 +43,14 @@ class Administration(Struct, frozen=True):
         routes, pages: its endpoints, and the page that uses them, by path.
         own_port: whether they are on a port of their own.
         services: run with the server.
-        operations: the operators' actions.
+        actions: the operators' actions.
     """
 
     routes: Mapping[str, Endpoint]
     pages: Mapping[str, Endpoint]
     own_port: bool
     services: tuple[IService, ...]
-    operations: Operations
+    actions: OperatorActions
 
 
 def administration_mode(settings: Settings, access: AuthSetup) -> DashboardMode | None:
@@ -104,20 +104,20 @@ def build_administration(
         security=base.security.recent,
     )
     views, followed, traces = Views(node, group), Views(node, group, follow=True), Traces(node, group)
-    operations = Operations(node, group, enforcement, mode, __version__)
-    feed = AdminFeed(followed, traces, operations, base.reactor)
+    actions = OperatorActions(node, group, enforcement, mode, __version__)
+    feed = AdminFeed(followed, traces, actions, base.reactor)
     feeds.subscriptions.admin = feed
 
     def configuration() -> Configuration:
         return Configuration(node=group.here, options=[_option_row(base, each) for each in OPTIONS.values()])
 
-    routes = admin_routes(admission, views, operations, base.security, configuration)
+    routes = admin_routes(admission, views, actions, base.security, configuration)
     services = (node, traces, feed)
     pages = page_routes("dashboard")
-    return Administration(routes, pages, settings.dashboard_http is not None, services, operations)
+    return Administration(routes, pages, settings.dashboard_http is not None, services, actions)
 
 
-def connect_operations(operations: Operations, service: Craftnet) -> None:
+def connect_actions(actions: OperatorActions, service: Craftnet) -> None:
     """Lets operators drain the service, and make it reload."""
 
     def reload(asker: str) -> ReloadOutcome:
@@ -129,7 +129,7 @@ def connect_operations(operations: Operations, service: Craftnet) -> None:
             lines=[line for _, line in result.lines],
         )
 
-    operations.drain, operations.reload = service.drain, reload
+    actions.drain, actions.reload = service.drain, reload
 
 
 def _option_row(base: Base, declaration: Declaration) -> OptionRow:

@@ -12,8 +12,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from craftnet.access.principal import ADMIN, Principal
 from craftnet.access.revocation.enforcement import Enforcement
 from craftnet.access.revocation.revocations import Revocations
+from craftnet.admin.actions import OperatorActions
 from craftnet.admin.feed import MAX_BACKLOG, AdminFeed
-from craftnet.admin.operations import Operations
 from craftnet.admin.this_node import ThisNode
 from craftnet.admin.tracing import FLUSH_SECONDS, Traces
 from craftnet.admin.views import Views
@@ -63,10 +63,10 @@ class AdminFeedTests(SynchronousTestCase):
         )
         group = NodeGroup("one", None, clock)
         views, traces = Views(node, group), Traces(node, group)
-        operations = Operations(
+        actions = OperatorActions(
             node, group, Enforcement(Revocations(), [], lambda: moment(clock)), DashboardMode.ON, "1"
         )
-        self.feed = AdminFeed(views, traces, operations, clock)
+        self.feed = AdminFeed(views, traces, actions, clock)
         for service in (node, group, traces, self.feed):
             service.startService()
             self.addCleanup(service.stopService)

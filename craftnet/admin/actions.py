@@ -30,8 +30,8 @@ OLD_RELOAD: Question[None, int] = Question("reload", None, int)
 """As nodes of the version before ask it."""
 
 
-class Operations:
-    """All actions.
+class OperatorActions:
+    """The operators' actions on all nodes.
 
     Arguments:
         node: this node.

@@ -55,7 +55,10 @@ GC_PAUSE = histogram(
 LIMIT = gauge("craftnet_limit", "Limits of the process; used / limit is its saturation.", {"limit": ()})
 LIMIT_USED = gauge("craftnet_limit_used", "How much of each limit is used.", {"limit": ()})
 KEYS_CURRENT = gauge(
-    "craftnet_verification_keys_current", "Whether the keys of --auth can be read.", {"source": ("auth",)}, "livemin"
+    "craftnet_verification_keys_current",
+    "Whether the keys of a JWKS can be read; only with --auth jwt:jwks=.",
+    {"source": ("auth",)},
+    "livemin",
 )
 CERTIFICATE_EXPIRY = gauge(
     "craftnet_certificate_expiry_timestamp_seconds",

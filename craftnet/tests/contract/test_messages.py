@@ -59,6 +59,8 @@ SCHEMAS: dict[type[Struct], tuple[dict[str, list[Any]], dict[str, list[Any]], di
             "current_quality": [1, 100],
             "target_quality": [1, 100],
             "failure_reason": ["x"],
+            "expected_seconds_p50": [0, 86400],
+            "expected_seconds_p90": [0, 86400],
         },
         {
             "session_id": ["x", 1],
@@ -189,6 +191,7 @@ SCHEMAS: dict[type[Struct], tuple[dict[str, list[Any]], dict[str, list[Any]], di
             "compression": ["lz4", "zstd"],
             "ciphertext": ["x"],
             "region": ["us-east"],
+            "all_sessions": [True],
         },
         {
             "compression": ["gzip"],

@@ -103,7 +103,7 @@ class RevocationsTests(RedisTestCase):
         self.assertEqual(self.number("ZCARD", "test:revoked"), 3)
 
     async def test_the_stream_is_trimmed(self) -> None:
-        self.patch(backend, "BACKLOG", 100)
+        self.patch(backend, "STREAM_LENGTH", 100)
         node = await self.node(RevocationRecorder(*tokens(5000)))
         await node.revocations.publish(LOGIN)
         self.assertLess(self.number("XLEN", "test:revocations"), 300)

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from craftnet.contract.devices import device_name
 from craftnet.contract.identifiers import parse_uuid
 from craftnet.contract.messages import Service
 from craftnet.contract.position import Position, parse_position
@@ -90,7 +91,7 @@ class QueueTarget(Struct, frozen=True):
     """`/ws/queue/{player_id}`, with `?resume=…` for a returning watcher.
 
     Attributes:
-        device: the name of the client's device, unchecked; None: it registers none.
+        device: the name of the client's device; None: it registers none.
     """
 
     player_id: UUID
@@ -259,8 +260,7 @@ def _resume(query: Query) -> Position | None:
 
 
 def _device(query: Query) -> str | None:
-    """The name as it was sent: a server without devices ignores it, whatever it is."""
-    return next(iter(query.get("device", ())), None)
+    return device_name(_single(query, "device")) if "device" in query else None
 
 
 def _expected(query: Query) -> bool:

@@ -6,6 +6,7 @@ and whether reading is paused. Needs confluent-kafka (the extra `craftnet[kafka]
 
 from __future__ import annotations
 
+import re
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, Protocol
@@ -46,6 +47,9 @@ NOT_JOINED = "the consumer group is not joined yet"
 
 _REBALANCING = frozenset({KafkaError.ILLEGAL_GENERATION, KafkaError.REBALANCE_IN_PROGRESS})
 """Errors of commits during a rebalance. The commit is repeated, or the partition's next reader resumes."""
+
+_TIMING = re.compile(r" \(after [0-9]+ms .*\)$")
+"""What librdkafka adds to a reason: it differs from one attempt to the next."""
 
 _TOPIC_ERRORS = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.TOPIC_AUTHORIZATION_FAILED})
 
@@ -333,7 +337,7 @@ class KafkaReader:
     def _failed(self, error: KafkaError) -> None:
         """Records a connection error. librdkafka keeps retrying."""
         if error.name() != "_ALL_BROKERS_DOWN" or self._problem in ("", NOT_JOINED):
-            self._problem = error.str()  # else the reason is known, and this says less.
+            self._problem = _TIMING.sub("", error.str())  # else the reason is known, and this says less.
 
     def _measure(self, now: float) -> None:
         ask = now >= self._query_at

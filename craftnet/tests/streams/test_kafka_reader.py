@@ -181,6 +181,14 @@ class ProblemTests(ReaderCase):
         down = getattr(KafkaError, "_ALL_BROKERS_DOWN")  # noqa: B009  # a public constant with a private name.
         self.assertEqual(self.problem_after(down), KafkaError(down).str())
 
+    def test_how_long_an_attempt_took_is_left_out(self) -> None:
+        """So that the log has one line for one reason."""
+        code = getattr(KafkaError, "_TRANSPORT")  # noqa: B009  # as above.
+        for took in ("(after 0ms in state CONNECT)", "(after 12ms in state CONNECT, 1 identical error(s) suppressed)"):
+            self.kafka.callbacks["error_cb"](KafkaError(code, f"Connection refused {took}"))
+            self.turn(2)
+            self.assertEqual(self.reader.status.problem, "Connection refused")
+
 
 class AssignedTests(ReaderCase):
     def test_begins_where_the_group_stopped_or_in_the_past(self) -> None:

@@ -22,7 +22,7 @@ from msgspec.structs import replace
 MAX_KEYS = 4096
 """Keys that are remembered; the one that was learned from least recently leaves."""
 
-SHRINKAGE, SHRINKAGE_IN_PHASE = 1.0, 8.0
+SHRINKAGE, SHRINKAGE_IN_PHASE = 0.5, 4.0
 """Samples, besides the first, after which an effect counts half; the second is of a recipe's effect in one phase."""
 
 SLOPE_SHRINKAGE = 2.0
@@ -37,7 +37,7 @@ MAX_RESIDUAL = 0.5
 MAX_LOG = 3.0
 """The largest credible logarithm of actual/estimated: a factor of 20. A sample beyond it is refused."""
 
-MEMORY, MEMORY_OF_ALL = 600, 100
+MEMORY, MEMORY_OF_ALL = 1000, 100
 """Samples over which effects are averaged. That of all crafts follows what changes within minutes."""
 
 P90_STEP, P90_MEMORY = 0.5, 50

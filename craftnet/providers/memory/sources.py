@@ -39,33 +39,36 @@ class Listeners(Generic[Listener]):
     def __init__(self) -> None:
         # Keyed by the integer of the id: UUIDs are hashed and compared in Python. Nearly every key has one listener.
         self._first: dict[int, Listener] = {}
-        self._others: dict[int, tuple[Listener, ...]] = {}
+        self._others: dict[int, dict[Listener, None]] = {}
 
     def add(self, key: UUID, listener: Listener) -> None:
         """Adds a listener for `key`."""
-        listeners = self.of(key)
-        if not listeners:
-            self._first[key.int] = listener
-        elif listener not in listeners:
-            self._others[key.int] = (*listeners[1:], listener)
+        first = self._first.setdefault(key.int, listener)
+        if first != listener:
+            self._others.setdefault(key.int, {})[listener] = None
 
     def remove(self, key: UUID, listener: Listener) -> None:
         """Removes a listener; unknown ones are ignored."""
-        listeners = self.of(key)
-        if listener in listeners:
-            self._first.pop(key.int)
-            self._others.pop(key.int, None)
-            for each in listeners:
-                if each != listener:
-                    self.add(key, each)
+        number = key.int
+        others = self._others.get(number, {})
+        if listener in others:
+            del others[listener]
+        elif self._first.get(number) != listener:
+            return
+        elif others:
+            self._first[number] = following = next(iter(others))
+            del others[following]
+        else:
+            del self._first[number]
+        if not others:
+            self._others.pop(number, None)
 
     def of(self, key: UUID) -> tuple[Listener, ...]:
         """A copy of the listeners of `key`, since calling them may change the list."""
-        number = key.int
-        first = self._first.get(number)
+        first = self._first.get(key.int)
         if first is None:
             return ()
-        return (first, *self._others[number]) if number in self._others else (first,)
+        return (first, *self._others.get(key.int, ()))
 
 
 MAX_SCANNED = 5000

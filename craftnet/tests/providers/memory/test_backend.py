@@ -382,3 +382,19 @@ class ListenersTests(SynchronousTestCase):
         self.assertEqual(listeners.of(SESSION), ("b",))
         listeners.remove(SESSION, "b")
         self.assertEqual(listeners.of(SESSION), ())
+
+    def test_removing_many_takes_few_comparisons(self) -> None:
+        compared: list[object] = []
+
+        class Compared:
+            def __eq__(self, other: object) -> bool:
+                compared.append(other)
+                return self is other
+
+            __hash__ = object.__hash__
+
+        listeners: Listeners[Compared] = Listeners()
+        many = [Compared() for _ in range(100)]
+        for act, each in [*((listeners.add, each) for each in many), *((listeners.remove, each) for each in many)]:
+            act(PLAYER, each)
+        self.assertLess(len(compared), 500)

@@ -17,6 +17,7 @@ from twisted.python.failure import Failure
 
 from craftnet.errors import ConfigurationError
 from craftnet.forecast.model import Entry, ForecastModel, ModelSummary, Slope
+from craftnet.runtime.files import write_whole
 
 FORMAT: Literal["craftnet learned progress"] = "craftnet learned progress"
 """What a file says of itself."""
@@ -27,7 +28,8 @@ VERSION = 1
 SAVE_INTERVAL = 60.0
 """Seconds between two writes; a crash loses what was learned since the last."""
 
-_MODE = 0o600
+MODE = 0o600
+"""Of the file: only the server's user reads it."""
 
 
 class LearnedState(Struct, frozen=True):
@@ -91,21 +93,6 @@ def read_state(path: Path, name: str) -> ModelSummary | None:
         ) from None
 
 
-def write_state(path: Path, octets: bytes) -> None:
-    """Replaces a file: after a crash there is the old one or the new one. Raises OSError."""
-    new = path.with_name(f"{path.name}.new")
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _MODE)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(octets)
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(path)
-    except OSError:
-        new.unlink(missing_ok=True)
-        raise
-
-
 class StateFile(Service):
     """Writes what a model knows at intervals, and when the server stops.
 
@@ -143,8 +130,8 @@ class StateFile(Service):
         samples = self._model.samples
         if samples == self._saved:
             return None
-        octets = encode_state(self._model.summary())
-        writing = self._in_thread(lambda: write_state(self._path, octets))
+        path, octets = self._path, encode_state(self._model.summary())
+        writing = self._in_thread(lambda: write_whole(path, octets, path.with_name(f"{path.name}.new"), MODE))
         return writing.addCallbacks(lambda _: self._written(samples), self._failed)
 
     def _written(self, samples: int) -> None:

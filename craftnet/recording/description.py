@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import msgspec
@@ -64,29 +63,3 @@ def _no_marker(folder: Path) -> str:
     if any(folder.iterdir()):
         return f"{folder} is not a recording: it has no {MARKER}; name the folder of a server's --record"
     return f"{folder} is empty: start a server with --record {folder}, and wait a minute"
-
-
-def write_whole(path: Path, octets: bytes, temporary: Path) -> None:
-    """Writes a file so that it appears with all of its content, which is then on the disk.
-
-    Arguments:
-        temporary: a path in the same folder for the time before.
-
-    Raises:
-        OSError: it was not written; the temporary file is gone.
-    """
-    try:
-        with open(temporary, "wb", buffering=0) as file:
-            rest = memoryview(octets)
-            while rest:
-                rest = rest[file.write(rest) :]
-            os.fsync(file.fileno())
-        os.rename(temporary, path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

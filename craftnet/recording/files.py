@@ -17,9 +17,10 @@ import pyarrow
 import pyarrow.parquet
 from msgspec.structs import astuple
 
-from craftnet.recording.description import FORMAT, MARKER, Description, write_whole
+from craftnet.recording.description import FORMAT, MARKER, Description
 from craftnet.recording.keys import day_of
 from craftnet.recording.rows import TABLES, Row, columns
+from craftnet.runtime.files import write_whole
 
 TEMPORARY = ".open-"
 """The start of the name of a file that is being written."""

@@ -22,7 +22,7 @@ from craftnet.errors import ConfigurationError
 from craftnet.operator.analysis.erasure import erase
 from craftnet.operator.analysis.figures import ReportSection, Table, Unit, heading, text_of
 from craftnet.operator.analysis.report import page
-from craftnet.recording.description import write_whole
+from craftnet.runtime.files import write_whole
 
 FIGURES = ("completion", "estimates", "interruptions", "shortages", "queues", "network")
 

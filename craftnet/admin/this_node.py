@@ -19,7 +19,7 @@ from craftnet.clocks import IClock
 from craftnet.contract.admin.operations import AuditEntry, NodeHealth
 from craftnet.contract.admin.overview import LimitUse, NodeState
 from craftnet.contract.admin.sessions import ConnectionRow, HistoryEntry
-from craftnet.contract.events import Event, EventOutcome, MaterialsUpdate, SessionProgress
+from craftnet.contract.events import Event, EventOutcome, SessionProgress
 from craftnet.contract.messages import Service as HealthOf
 from craftnet.feeds.hub import Hub
 from craftnet.interfaces import IInspectable, ISharedSource
@@ -27,7 +27,7 @@ from craftnet.observe.audit.events import SecurityEvent
 from craftnet.observe.health.monitor import Monitor
 from craftnet.observe.metrics.registry import Metrics
 from craftnet.observe.metrics.snapshot import Snapshot
-from craftnet.providers.inspection import IEventTap, add_tap
+from craftnet.providers.inspection import IEventTap
 from craftnet.providers.sources import Sources
 
 MAX_CONNECTIONS = 200
@@ -128,11 +128,7 @@ class ThisNode(Service):
         """Starts to record figures and events."""
         super().startService()
         self._steps.start(STEP_SECONDS, now=False)
-        for source in (self.sources.sessions, self.sources.queues):
-            if IEventTap.providedBy(source):
-                add_tap(source, self._applied)
-        if IEventTap.providedBy(self.sources.materials):
-            add_tap(self.sources.materials, self._applied_to_materials)
+        self.sources.add_tap(self._applied)
 
     def stopService(self) -> None:
         """Stops recording."""
@@ -226,11 +222,6 @@ class ThisNode(Service):
         tapped = IEventTap.providedBy(self.sources.sessions)
         events = self._events if tapped else metrics.total("craftnet_events_total")
         return Sample.of(metrics, self.clock.seconds(), events, resident_bytes())
-
-    def _applied_to_materials(self, events: Sequence[Event], outcomes: Sequence[EventOutcome]) -> None:
-        """Like `_applied`, but ignores the starts of sessions, which the session source reports as well."""
-        own = [pair for pair in zip(events, outcomes, strict=True) if isinstance(pair[0].data, MaterialsUpdate)]
-        self._applied([event for event, _ in own], [outcome for _, outcome in own])
 
     def _applied(self, events: Sequence[Event], outcomes: Sequence[EventOutcome]) -> None:
         """Records events that a source of this node has applied."""

@@ -16,7 +16,6 @@ from craftnet.contract.events import Event, EventOutcome
 from craftnet.errors import Unavailable
 from craftnet.interfaces import ISharedConnectionSlots
 from craftnet.notify.notices import Notice, notices
-from craftnet.providers.inspection import IEventTap, add_tap
 from craftnet.providers.sources import Sources
 
 
@@ -46,9 +45,7 @@ class Notifier(Service):
     def startService(self) -> None:
         """Begins to look."""
         super().startService()
-        for source in (self._sources.sessions, self._sources.queues):
-            if IEventTap.providedBy(source):
-                add_tap(source, self.applied)
+        self._sources.add_tap(self.applied)
 
     def applied(self, events: Sequence[Event], outcomes: Sequence[EventOutcome]) -> None:
         """Notifies of what happened by these events."""

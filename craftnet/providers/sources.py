@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import groupby
 from typing import Any
 from uuid import UUID
@@ -21,6 +22,7 @@ from craftnet.interfaces import (
     ISessionSource,
     ISharedSource,
 )
+from craftnet.providers.inspection import IEventTap, Tap, add_tap
 
 _NOT_FOR_SESSIONS = frozenset({QueueUpdate, MaterialsUpdate})
 """The event types that are not part of a session's life."""
@@ -75,6 +77,17 @@ class Sources(Struct, frozen=True):
             await self.materials.apply(begun)
         return outcomes
 
+    def add_tap(self, tap: Tap) -> None:
+        """Calls `tap` with the events that the sources apply, each once; those of a source that shows none are missing.
+
+        See `craftnet.providers.inspection.IEventTap`.
+        """
+        for source in (self.sessions, self.queues):
+            if IEventTap.providedBy(source):
+                add_tap(source, tap)
+        if IEventTap.providedBy(self.materials):
+            add_tap(self.materials, partial(_tap_materials, tap))
+
     async def caught_up(self, session_id: UUID | None, player_id: UUID | None) -> None:
         """Waits for every shared source as `ISharedSource` does; None skips a key.
 
@@ -111,6 +124,12 @@ class Sources(Struct, frozen=True):
     async def recall_queue(self, player_id: UUID, version: int) -> Sequence[QueueChange]:
         """As `IRecallingSource` does; nothing when the source cannot."""
         return await _recall(self.queues, player_id, version)
+
+
+def _tap_materials(tap: Tap, events: Sequence[Event], outcomes: Sequence[EventOutcome]) -> None:
+    """Leaves out the starts of sessions, which the source of sessions shows as well."""
+    own = [pair for pair in zip(events, outcomes, strict=True) if isinstance(pair[0].data, MaterialsUpdate)]
+    tap([event for event, _ in own], [outcome for _, outcome in own])
 
 
 def started(events: Sequence[Event], outcomes: Sequence[EventOutcome]) -> list[Event]:

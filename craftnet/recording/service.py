@@ -28,12 +28,10 @@ from craftnet.contract.events import (
     EventData,
     EventOutcome,
     EventVerdict,
-    MaterialsUpdate,
     QueueUpdate,
 )
 from craftnet.observe.metrics import families
 from craftnet.observe.metrics.store import MetricStore
-from craftnet.providers.inspection import IEventTap, add_tap
 from craftnet.providers.sources import Sources
 from craftnet.recording.messages import CODES, Messages, Observation, WriterStatus, decode_status, encode_observations
 from craftnet.recording.rows import PathSample
@@ -170,11 +168,7 @@ class Recorder(Service):
         """Starts the writer, and begins to record."""
         super().startService()
         self._start_writer()
-        for source in (self._sources.sessions, self._sources.queues):
-            if IEventTap.providedBy(source):
-                add_tap(source, self._applied)
-        if IEventTap.providedBy(self._sources.materials):
-            add_tap(self._sources.materials, self._applied_to_materials)
+        self._sources.add_tap(self._applied)
         self._sampling.start(SAMPLE_INTERVAL, now=False)
         self._watching.start(1.0, now=False)
 
@@ -208,11 +202,6 @@ class Recorder(Service):
                     if outcome is ACCEPTED or outcome.verdict is EventVerdict.ACCEPTED
                 ]
             )
-
-    def _applied_to_materials(self, events: Sequence[Event], outcomes: Sequence[EventOutcome]) -> None:
-        """Like `_applied`, but ignores the starts of sessions, which the session source reports as well."""
-        own = [pair for pair in zip(events, outcomes, strict=True) if isinstance(pair[0].data, MaterialsUpdate)]
-        self._applied([event for event, _ in own], [outcome for _, outcome in own])
 
     def _take_samples(self) -> None:
         now, code = self._clock.wall(), CODES[PathSample]

@@ -334,16 +334,10 @@ class Subscriptions:
         principal, name = watched.principal, device_name(device)
         if principal.player_id != player_id:
             raise Forbidden("Only the player's own token registers a device: observe the feed without device.")
-        if isinstance(watched, _QueueSubscription):
-            return _QueueDeviceSubscription(
-                principal,
-                watched.heartbeat_interval,
-                watched=watched,
-                devices=self.devices,
-                player_id=player_id,
-                device=name,
-            )
-        return _PlayerDeviceSubscription(
+        kind: type[_DeviceSubscription] = (
+            _QueueDeviceSubscription if isinstance(watched, _QueueSubscription) else _PlayerDeviceSubscription
+        )
+        return kind(
             principal,
             watched.heartbeat_interval,
             watched=watched,

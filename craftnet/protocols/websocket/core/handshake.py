@@ -49,7 +49,7 @@ def read_handshake(head: Head) -> OpeningHandshake:
         UpgradeRequired: its version is not supported (section 4.4).
         BadRequest: it is malformed. The text never repeats what was sent.
     """
-    if [*head.values(b"sec-websocket-version")] != [WEBSOCKET_VERSION]:
+    if head.values(b"sec-websocket-version") != [WEBSOCKET_VERSION]:
         raise UpgradeRequired("The WebSocket handshake needs one Sec-WebSocket-Version: 13.")
     keys = head.values(b"sec-websocket-key")
     if len(keys) != 1 or not _KEY.fullmatch(keys[0]):

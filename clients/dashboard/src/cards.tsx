@@ -4,7 +4,7 @@ import type { ComponentChildren } from "preact";
 
 import { Chart } from "./chart";
 import { duration, milliseconds, number, transport } from "./format";
-import type { Figures, Overview } from "./messages";
+import type { Figures, Overview, Promises } from "./messages";
 import { Badge } from "./parts";
 import type { Series } from "./state";
 
@@ -54,7 +54,7 @@ export const within = (value: number | undefined, promise: number | undefined): 
   value === undefined || promise === undefined ? undefined : value <= promise;
 
 /** The time from an event to its delivery over one transport, against what is promised. */
-export function DeliveryCard(props: {
+function DeliveryCard(props: {
   figures: Figures;
   windows: Overview["windows"];
   series: Series | undefined;
@@ -80,5 +80,21 @@ export function DeliveryCard(props: {
         {...(promise === undefined ? {} : { promise })}
       />
     </Card>
+  );
+}
+
+/** The delivery over every transport. */
+export function DeliveryCards(props: {
+  figures: Figures;
+  windows: Overview["windows"];
+  series: Series | undefined;
+  promises: Promises | undefined;
+}) {
+  const { promises, ...shown } = props;
+  return (
+    <>
+      <DeliveryCard {...shown} name="websocket" promise={promises?.websocket_delivery_ms} />
+      <DeliveryCard {...shown} name="udp" promise={promises?.udp_delivery_ms} />
+    </>
   );
 }

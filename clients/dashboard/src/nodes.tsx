@@ -1,6 +1,6 @@
 /** Nodes: a table of all, and a page for each. */
 
-import { Card, DeliveryCard, SeriesChart } from "./cards";
+import { Card, DeliveryCards, SeriesChart } from "./cards";
 import { bytes, duration, milliseconds, number, percent, time, transport, words } from "./format";
 import type { NodeOverview } from "./messages";
 import { ACTION, type Act, Badge, Bars, Empty, Fact, Pending, Problem, Section, Table, type Tone } from "./parts";
@@ -164,20 +164,7 @@ export function NodePage({ id, state, act }: { id: string; state: State; act: Ac
         >
           <SeriesChart series={series} name="connections" label="Connections" format={number} />
         </Card>
-        <DeliveryCard
-          figures={figures}
-          windows={windows}
-          series={series}
-          name="websocket"
-          promise={promises?.websocket_delivery_ms}
-        />
-        <DeliveryCard
-          figures={figures}
-          windows={windows}
-          series={series}
-          name="udp"
-          promise={promises?.udp_delivery_ms}
-        />
+        <DeliveryCards figures={figures} windows={windows} series={series} promises={promises} />
         <Card title="Deliveries" value={`${number(figures.deliveries_per_second)}/s`} window={rates}>
           <SeriesChart series={series} name="deliveries_per_second" label="Deliveries per second" format={number} />
         </Card>

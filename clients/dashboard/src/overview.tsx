@@ -1,6 +1,6 @@
 /** The first page: what all nodes do now, against what the service promises. */
 
-import { Card, DeliveryCard, SeriesChart, within } from "./cards";
+import { Card, DeliveryCards, SeriesChart, within } from "./cards";
 import { Chart } from "./chart";
 import { bytes, duration, milliseconds, number, percent } from "./format";
 import { by, NodeTable, Refusals, sum } from "./nodes";
@@ -31,20 +31,7 @@ export function OverviewPage({ state, act }: { state: State; act: Act | undefine
         >
           <SeriesChart series={series} name="sessions" label="Sessions" format={number} />
         </Card>
-        <DeliveryCard
-          figures={total}
-          windows={windows}
-          series={series}
-          name="websocket"
-          promise={promises?.websocket_delivery_ms}
-        />
-        <DeliveryCard
-          figures={total}
-          windows={windows}
-          series={series}
-          name="udp"
-          promise={promises?.udp_delivery_ms}
-        />
+        <DeliveryCards figures={total} windows={windows} series={series} promises={promises} />
         <Card
           title="Memory per session"
           value={enough ? bytes(total.session_memory_bytes) : "–"}

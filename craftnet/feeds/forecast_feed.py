@@ -62,7 +62,7 @@ class ForecastFeed(SessionFeed):
         )
         self._forecaster = forecaster
         self._expecting: tuple[ISubscriber, ...] = ()
-        # The expectation from the anchor of the truth, and the model from which those who go by it extrapolate.
+        # The expectation from the anchor of the truth, and the model from which its watchers extrapolate.
         self._expected: Expectation | None = None
         self._held_model: Progress | None = None
 
@@ -73,7 +73,7 @@ class ForecastFeed(SessionFeed):
             self._expected = self._forecaster.expectation(self._truth)
 
     def expect(self, subscriber: ISubscriber) -> None:
-        """Takes note that a subscriber, who is about to be added, extrapolates by the expectation."""
+        """Records that a subscriber extrapolates by the expectation; called just before it subscribes."""
         self._expecting += (subscriber,)
 
     def unsubscribe(self, subscriber: ISubscriber) -> None:
@@ -132,7 +132,7 @@ class ForecastFeed(SessionFeed):
             self._send_by_model(state, now, state.accepted, expecting)
 
     def _groups(self) -> tuple[tuple[ISubscriber, ...], tuple[ISubscriber, ...]]:
-        """The watchers who extrapolate by the authority's time, and those who do by the expectation."""
+        """The watchers that extrapolate by the authority's time, and those that extrapolate by the expectation."""
         if not self._expecting:
             return self._greeted, ()
         others = tuple(each for each in self._greeted if each not in self._expecting)

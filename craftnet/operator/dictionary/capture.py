@@ -22,7 +22,7 @@ from craftnet.contract.admin.sessions import SessionPage
 from craftnet.operator.dictionary.corpus import Blanking
 
 LISTED_EVERY = 5.0
-"""Seconds between searches for players who are crafting."""
+"""Seconds between two requests for the list of active sessions."""
 
 _DATA = b"data: "
 

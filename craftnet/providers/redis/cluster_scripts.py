@@ -148,7 +148,7 @@ return 1
 """
 
 KEEP_LEARNED = b"""
--- keys: learned. arguments: the two numbers of a position in the stream of samples, what was learned up to there.
+-- keys: learned. arguments: the two numbers of a stream position, the state of the model at that position.
 -- Answers: 1 if it is kept, 0 if what another node has kept reaches as far.
 local ms, number = string.match(redis.call('HGET', KEYS[1], 'position') or '0-0', '^(%d+)-(%d+)$')
 local new_ms, new_number = tonumber(ARGV[1]), tonumber(ARGV[2])

@@ -55,8 +55,8 @@ COMMIT = b"""
 -- keys: epoch, numbers, waiters, then for each part six: state, floor, seen, due, stream, recent changes; where a part
 --   changes a player's index of sessions, that as well.
 -- arguments: a name for the data set, if it has none, then for each thing the number of its parts, and for each part:
---   how many follow, what is expected (the version read, or the whole state), version now, state, id, when to forget,
---   seconds and number of ids remembered,
+--   how many follow, the version that was read or the octets of the expected state, version now, state, id,
+--   when to forget, seconds and number of ids remembered,
 --   backlog, kind, seconds and number of changes recalled, entry in the index (when it started, 'over', or nothing),
 --   number of changes, (event id, version, change) for each,
 --   number of claims, (session, place) for each, sessions that wait no more. A claim without a place is only compared.

@@ -1,4 +1,4 @@
-"""Recordings of running services: what they have, what they survive, and `twistd craftnet` with workers."""
+"""Recordings of running services: their rows, a killed writer, and `twistd craftnet --workers`."""
 
 from __future__ import annotations
 

@@ -153,7 +153,7 @@ class OutputTests(CommandCase):
 
 class MistakeTests(CommandCase):
     def test_folders(self) -> None:
-        """Each is told apart, with what to do."""
+        """Each has an error of its own, which says what to do."""
         self.assertIn("is not a folder", self.refused())
         self.folder.mkdir()
         self.assertIn("is empty: start a server with --record", self.refused())

@@ -53,7 +53,7 @@ def completed(craft: int, at: float) -> Observed:
 
 
 def paused(craft: int, at: float) -> Observed:
-    """A pause of a player who is away."""
+    """A pause with the reason `player_afk`."""
     return SessionPause(session_id=CRAFTS[craft], pause_reason="player_afk"), NOW + at
 
 

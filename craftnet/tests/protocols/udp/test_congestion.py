@@ -13,7 +13,7 @@ from craftnet.tests.support.bottleneck import Link
 from craftnet.tests.support.simulated_path import SimulatedPath, Workload, quantile
 
 HALL = Workload(crafts=24, rows=20, seconds=600.0, correction=4.0, pause=40.0, material=4.0)
-"""A player who watches a whole workshop."""
+"""A client that watches every session of a workshop."""
 
 SLOW = 8_000
 """64 kbit/s."""

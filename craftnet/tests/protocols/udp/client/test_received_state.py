@@ -69,7 +69,7 @@ class CopiesTests(SynchronousTestCase):
         )
 
     def test_a_session_that_the_server_names(self) -> None:
-        """Its records may arrive before its name; then all of them are news, and again for one who watches it later."""
+        """Records that arrive before the session's name are news, and again for a watcher that is added later."""
         self.assertEqual(self._apply(Selector(5), progress(1.0)), [])
         self.assertEqual(self.copies.nameless, [5])
         changed = ProgressChanged(THIRD_SESSION, 1, progress(1.0).progress)

@@ -7,7 +7,7 @@ agree on where each request ends.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from ipaddress import IPv6Address
 from urllib.parse import parse_qsl, unquote
@@ -256,15 +256,17 @@ def path_and_query(target: bytes) -> tuple[tuple[str, ...], dict[str, tuple[str,
         BadRequest: they are not UTF-8.
     """
     path, _, query = target.decode("ascii").partition("?")
+    segments: Iterable[str] = path.removeprefix("/").split("/")
     try:
-        segments = tuple(unquote(segment, errors="strict") for segment in path.removeprefix("/").split("/"))
-        pairs = parse_qsl(query, errors="strict", keep_blank_values=True)
+        if "%" in path:  # most paths have none, and a request passes here on its way
+            segments = [unquote(segment, errors="strict") for segment in segments]
+        pairs = parse_qsl(query, errors="strict", keep_blank_values=True) if query else []
     except UnicodeDecodeError:
         raise BadRequest("The request target is not UTF-8.") from None
     parameters: dict[str, tuple[str, ...]] = {}
     for name, value in pairs:
         parameters[name] = (*parameters.get(name, ()), value)
-    return segments, parameters
+    return tuple(segments), parameters
 
 
 def _request_line(line: bytes) -> tuple[bytes, bytes, bytes]:

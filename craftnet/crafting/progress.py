@@ -156,6 +156,22 @@ def confirms(held: Progress, truth: Progress, now: float, tolerance: Tolerance) 
     return not misleads(held, truth, now, max(now, until), tolerance)
 
 
+def confirms_forecast(
+    held: Progress,
+    held_expectation: Expectation | None,
+    truth: Progress,
+    expectation: Expectation | None,
+    now: float,
+    tolerance: Tolerance,
+) -> bool:
+    """Whether the expectation that was sent with `held` still holds for `truth`, whose progress `held` confirms."""
+    if held_expectation is None or expectation is None:
+        return held_expectation is expectation
+    models = expected_model(held, held_expectation), expected_model(truth, expectation)
+    p90 = held_expectation.p90 - (truth.anchor - held.anchor)
+    return confirms(*models, now, tolerance) and not _seconds_differ(p90, expectation.p90, tolerance)
+
+
 def misled_by(held: Progress, truth: Progress, now: float, until: float, tolerance: Tolerance) -> float | None:
     """The points of progress by which a watcher's copy is wrong at `now` if it `misleads`; None if it does not."""
     shown, shown_remaining = extrapolate(held, now)
@@ -177,5 +193,9 @@ def _differ(
         return True
     if remaining is None or shown_remaining is None:
         return False
-    off = abs(remaining - shown_remaining)
+    return _seconds_differ(shown_remaining, remaining, tolerance)
+
+
+def _seconds_differ(shown: float, remaining: float, tolerance: Tolerance) -> bool:
+    off = abs(remaining - shown)
     return off > tolerance.seconds and off > tolerance.fraction * remaining

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Hashable, Iterator
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 from msgspec import Struct
@@ -37,6 +37,30 @@ from craftnet.observe.metrics.registry import Metrics
 
 GRACE = 10.0
 """Seconds after its last connection for which a device counts as connected: it may be about to reconnect."""
+
+
+class Devices(Protocol):
+    """The devices of players: a `DeviceRegistry`, or those of an edge, whose core has one."""
+
+    def register(self, player_id: UUID, name: str, subscriber: ISubscriber) -> None:
+        """Registers a connection as a device; `unregister` must follow.
+
+        The connection receives the state of all devices, or the reason for a refusal.
+        """
+
+    def unregister(self, player_id: UUID, subscriber: ISubscriber) -> None:
+        """A connection is closed. Unknown ones are ignored."""
+
+    def report(self, player_id: UUID, subscriber: ISubscriber, report: DeviceReport, reached: Position | None) -> None:
+        """A device has seen or dismissed something. A refusal is sent to it.
+
+        Arguments:
+            reached: the present position of the feed that the report is about; None when the connection has no such
+                feed.
+        """
+
+    def refuse(self, subscriber: ISubscriber, refusal: Refusal) -> None:
+        """Sends a device the reason for a refusal."""
 
 
 class _Player(Struct, eq=False):
@@ -83,11 +107,7 @@ class DeviceRegistry:
         return len(self._players)
 
     def register(self, player_id: UUID, name: str, subscriber: ISubscriber) -> None:
-        """Registers a connection as a device; `unregister` must follow.
-
-        The connection receives the state of all devices, or the reason for a refusal; while the store is unreachable,
-        later.
-        """
+        """As in `Devices`; while the store is unreachable, the connection receives the state later."""
         player = self._players.get(player_id)
         if player is None:
             player = self._players[player_id] = _Player({}, {}, {})
@@ -99,7 +119,7 @@ class DeviceRegistry:
         self._begin(self._save(player_id, name))
 
     def unregister(self, player_id: UUID, subscriber: ISubscriber) -> None:
-        """A connection is closed. Unknown ones are ignored."""
+        """As in `Devices`."""
         player = self._players.get(player_id)
         name = None if player is None else player.connections.pop(subscriber, None)
         if player is None or name is None:
@@ -109,12 +129,7 @@ class DeviceRegistry:
             player.leaving[name] = self._clock.seconds() + GRACE
 
     def report(self, player_id: UUID, subscriber: ISubscriber, report: DeviceReport, reached: Position | None) -> None:
-        """A device has seen or dismissed something. A refusal is sent to it.
-
-        Arguments:
-            reached: the present position of the feed that the report is about; None when the connection has no such
-                feed.
-        """
+        """As in `Devices`."""
         player = self._players.get(player_id)
         name = None if player is None else player.connections.get(subscriber)
         if name is not None:  # otherwise its registration was refused.
@@ -140,10 +155,9 @@ class DeviceRegistry:
             self._metrics.device_report(outcome)
 
     def refuse(self, subscriber: ISubscriber, refusal: Refusal) -> None:
-        """Sends a device the reason for a refusal."""
+        """As in `Devices`."""
         self._metrics.device_report("refused")
-        message = DeviceRefused(timestamp=rfc3339(self._clock.wall()), code=refusal.status, message=refusal.message)
-        subscriber.deliver(_update(message))
+        subscriber.deliver(refused_update(refusal, self._clock.wall()))
 
     def turn(self) -> None:
         """Lets devices leave whose last connection closed a while ago; called every second."""
@@ -238,7 +252,7 @@ class DeviceRegistry:
                 device=name,
                 cursor=_shown(feed, cursor),
             )
-            yield _update(message, ("cursor", feed))
+            yield device_update(message)
 
     def _everything(self, player_id: UUID, state: PlayerDevices) -> Update:
         epoch = self._epoch()
@@ -248,14 +262,14 @@ class DeviceRegistry:
             devices=tuple(_device_state(device, epoch) for device in state.devices),
             cursors=tuple(_shown(feed, cursor) for feed, cursor in rules.furthest(state, epoch).items()),
         )
-        return _update(message, "devices")
+        return device_update(message)
 
 
 def check_report(report: DeviceReport, reached: Position | None) -> None:
     """Checks that a report is about something that was sent.
 
     Arguments:
-        reached: as in `DeviceRegistry.report`.
+        reached: as in `Devices.report`.
 
     Raises:
         BadRequest: it is not.
@@ -271,9 +285,25 @@ def check_report(report: DeviceReport, reached: Position | None) -> None:
         raise BadRequest(f"The newest message of the feed has version {reached.version}, got {report.version}.")
 
 
-def _update(message: DeviceMessage, key: Hashable = None) -> Update:
-    messages = (message,)
+def refused_update(refusal: Refusal, wall: float) -> Update:
+    """The update that carries the reason for a refusal; `wall` is the time in Unix seconds."""
+    return device_update(DeviceRefused(timestamp=rfc3339(wall), code=refusal.status, message=refusal.message))
+
+
+def device_update(message: DeviceMessage) -> Update:
+    """The update that carries a message. A newer one about the same replaces it, except refusals."""
+    messages, key = (message,), _key(message)
     return KeyedUpdate(state=None, messages=messages, conflatable=key is not None, key=key)  # type: ignore[arg-type]  # ours.
+
+
+def _key(message: DeviceMessage) -> Hashable:
+    match message:
+        case DevicesMessage():
+            return "devices"
+        case DeviceCursorMessage(cursor=cursor):
+            return "cursor", cursor.session_id
+        case _:
+            return None
 
 
 def _device_state(device: Device, epoch: str) -> DeviceState:

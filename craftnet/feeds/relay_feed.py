@@ -20,8 +20,11 @@ from craftnet.clocks import IClock
 from craftnet.contract.close_codes import CloseCode
 from craftnet.contract.messages import MALFORMED
 from craftnet.crafting.progress import Tolerance
+from craftnet.devices.registry import Devices
 from craftnet.errors import Refusal, TooManyRequests, Unavailable
+from craftnet.feeds.forecast_feed import Forecaster
 from craftnet.feeds.hub import Hub
+from craftnet.feeds.relay_devices import EdgeDevices
 from craftnet.feeds.relay_watches import KINDS, RelayWatch
 from craftnet.interfaces import (
     IRevocationListener,
@@ -32,6 +35,9 @@ from craftnet.relay.messages import (
     PROTOCOL,
     CatchUp,
     ClockShown,
+    DeviceConnected,
+    DeviceDisconnected,
+    DeviceReported,
     EpochChanged,
     Find,
     Follow,
@@ -66,17 +72,23 @@ class RelayFeeds:
     Arguments:
         hub: keeps the recent changes of what edges watch.
         tolerance: permitted error of an edge's copy of a progress: a small part of what watchers tolerate.
+        forecaster: forecasts crafts; None: nothing does.
 
     Attributes:
         revocations: the revocations in force; None if tokens cannot be revoked.
+        devices: the devices of players; None where they are off.
     """
 
-    def __init__(self, hub: Hub, sources: Sources, clock: IClock, tolerance: Tolerance) -> None:
+    def __init__(
+        self, hub: Hub, sources: Sources, clock: IClock, tolerance: Tolerance, forecaster: Forecaster | None = None
+    ) -> None:
         self.hub = hub
         self.tolerance = tolerance
         self.sources = sources
         self.clock = clock
+        self.forecaster = forecaster
         self.revocations: IRevocationListener | None = None
+        self.devices: Devices | None = None
         self._edges: dict[ISubscriber, _Edge] = {}
 
     def subscribe(self, principal: Principal, subscriber: ISubscriber) -> Deferred[None]:
@@ -109,7 +121,9 @@ class _Edge:
         self.sources, self.hub = feeds.sources, feeds.hub
         self.subscriber = subscriber
         self.clock, self.tolerance = feeds.clock, feeds.tolerance
+        self._forecaster = feeds.forecaster
         self._revocations = feeds.revocations
+        self._devices = None if feeds.devices is None else EdgeDevices(feeds.devices, lambda: self.hub.epoch, self.send)
         self._epoch = ""
         self._followed: dict[tuple[Subject, UUID], RelayWatch] = {}
         self._open = True
@@ -117,7 +131,7 @@ class _Edge:
     async def open(self) -> None:
         """Sends the first messages."""
         self._epoch = self.hub.epoch
-        self.send(RelayHello(PROTOCOL, self._epoch))
+        self.send(RelayHello(PROTOCOL, self._epoch, self._devices is not None))
         known = () if self._revocations is None else self._revocations.in_force()
         for message in _in_parts(known):
             self.send(message)
@@ -128,6 +142,8 @@ class _Edge:
         followed, self._followed = self._followed, {}
         for each in followed.values():
             each.close()
+        if self._devices is not None:
+            self._devices.close()
 
     def send(self, message: RelayMessage) -> None:
         """Sends a message, after the epoch if that has changed."""
@@ -153,9 +169,9 @@ class _Edge:
 
     def _handle(self, request: Request) -> None:
         match request:
-            case Follow(subject=subject, key=key):
+            case Follow(subject=subject, key=key, expected=expected):
                 self._unfollow(subject, key)
-                self._follow(subject, key)
+                self._follow(subject, key, self._forecaster if expected else None)
             case Unfollow(subject=subject, key=key):
                 self._unfollow(subject, key)
             case ReadClock(asked=asked):
@@ -166,13 +182,27 @@ class _Edge:
                 self._answer(request, self._catch_up(request))
             case Recall():
                 self._answer(request, self._recall(request))
+            case DeviceConnected() | DeviceDisconnected() | DeviceReported():
+                self._handle_device(request)
 
-    def _follow(self, subject: Subject, key: UUID) -> None:
+    def _handle_device(self, request: DeviceConnected | DeviceDisconnected | DeviceReported) -> None:
+        """Handles a request about devices, which edges send only where the first message says that there are any."""
+        if self._devices is None:
+            return
+        match request:
+            case DeviceConnected():
+                self._devices.connect(request)
+            case DeviceDisconnected(connection=number):
+                self._devices.disconnect(number)
+            case DeviceReported():
+                self._devices.report(request)
+
+    def _follow(self, subject: Subject, key: UUID, forecaster: Forecaster | None) -> None:
         if len(self._followed) >= MAX_FOLLOWED:
             full = TooManyRequests(f"An edge watches at most {MAX_FOLLOWED} things.", retry_after=1, limit=MAX_FOLLOWED)
             self._follow_failed(Failure(full), subject, key)
             return
-        followed = self._followed[subject, key] = KINDS[subject](self, key)
+        followed = self._followed[subject, key] = KINDS[subject](self, key, forecaster)
         Deferred.fromCoroutine(followed.open()).addErrback(self._follow_failed, subject, key, followed)
 
     def _follow_failed(self, failure: Failure, subject: Subject, key: UUID, followed: RelayWatch | None = None) -> None:

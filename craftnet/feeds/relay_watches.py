@@ -14,9 +14,10 @@ from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from craftnet.clocks import IClock
-from craftnet.crafting.progress import Tolerance, confirms
+from craftnet.crafting.progress import Expectation, Tolerance, confirms, confirms_forecast
 from craftnet.crafting.state import MaterialsChange, QueueChange, QueueState, SessionState
 from craftnet.errors import NotFound, Refusal
+from craftnet.feeds.forecast_feed import Forecaster
 from craftnet.feeds.hub import Hub
 from craftnet.feeds.player_feed import Member
 from craftnet.interfaces import (
@@ -57,10 +58,15 @@ class WatchingEdge(Protocol):
 
 
 class RelayWatch(ABC):
-    """One subject that an edge watches."""
+    """One subject that an edge watches.
 
-    def __init__(self, edge: WatchingEdge, key: UUID) -> None:
+    Arguments:
+        forecaster: forecasts crafts; None: the edge does not ask for that, or nothing does.
+    """
+
+    def __init__(self, edge: WatchingEdge, key: UUID, forecaster: Forecaster | None = None) -> None:
         self._edge = edge
+        self._forecaster = forecaster
         self._sources = edge.sources
         self._key = key
         self._answered = False
@@ -104,10 +110,11 @@ class SessionRelayWatch(RelayWatch):
     version: the edge receives it before it answers a new watcher (`CatchUp`).
     """
 
-    def __init__(self, edge: WatchingEdge, key: UUID) -> None:
-        super().__init__(edge, key)
+    def __init__(self, edge: WatchingEdge, key: UUID, forecaster: Forecaster | None = None) -> None:
+        super().__init__(edge, key, forecaster)
         self._state: SessionState | None = None
         self._sent: SessionState | None = None  # the state that the edge has.
+        self._sent_expectation: Expectation | None = None
         self._changed = False
         self._joined: Member | None = None
 
@@ -118,8 +125,14 @@ class SessionRelayWatch(RelayWatch):
             self._state = state
         await self._keep_history()
         materials = await self._sources.materials.watch(self._key, self)  # last, so that any later change is sent.
-        self._sent = self._state
-        return Followed(Subject.SESSION, self._key, session=bare(self._state), materials=bare(materials))
+        self._sent, self._sent_expectation = self._state, self._expectation(self._state)
+        return Followed(
+            Subject.SESSION,
+            self._key,
+            session=bare(self._state),
+            materials=bare(materials),
+            expected=self._sent_expectation,
+        )
 
     def unlisten(self) -> None:
         """As in `RelayWatch`."""
@@ -134,8 +147,7 @@ class SessionRelayWatch(RelayWatch):
         before, self._state, self._changed = self._state, state, True
         if not self._answered:
             return
-        sent, now, tolerance = self._sent, self._edge.clock.seconds(), self._edge.tolerance
-        if sent is None or state is None or not confirms(sent.progress, state.progress, now, tolerance):
+        if not self._is_confirmed(state):
             self._send(state)
         if before is None and state is not None:
             Deferred.fromCoroutine(self._keep_history())
@@ -150,12 +162,23 @@ class SessionRelayWatch(RelayWatch):
         if self._answered and self._state is not self._sent:
             self._send(self._state)
 
+    def _is_confirmed(self, state: SessionState | None) -> bool:
+        """Whether the edge extrapolates to this state from what it has."""
+        sent, now, tolerance = self._sent, self._edge.clock.seconds(), self._edge.tolerance
+        if sent is None or state is None or not confirms(sent.progress, state.progress, now, tolerance):
+            return False
+        expected = self._expectation(state)
+        return confirms_forecast(sent.progress, self._sent_expectation, state.progress, expected, now, tolerance)
+
+    def _expectation(self, state: SessionState | None) -> Expectation | None:
+        return None if self._forecaster is None or state is None else self._forecaster.expectation(state)
+
     def _send(self, state: SessionState | None) -> None:
-        sent, self._sent = self._sent, state
+        sent, self._sent, self._sent_expectation = self._sent, state, self._expectation(state)
         if sent is None or state is None:
-            self._edge.send(RelayedSession(self._key, bare(state)))
+            self._edge.send(RelayedSession(self._key, bare(state), self._sent_expectation))
         else:
-            self._edge.send(RelayedProgress.of(state))
+            self._edge.send(RelayedProgress.of(state, self._sent_expectation))
 
     async def _keep_history(self) -> None:
         if self._state is None or IRecallingSource.providedBy(self._sources.materials):
@@ -203,8 +226,8 @@ class QueueRelayWatch(RelayWatch):
 class PlayerRelayWatch(RelayWatch):
     """A player's sessions."""
 
-    def __init__(self, edge: WatchingEdge, key: UUID) -> None:
-        super().__init__(edge, key)
+    def __init__(self, edge: WatchingEdge, key: UUID, forecaster: Forecaster | None = None) -> None:
+        super().__init__(edge, key, forecaster)
         self._started: list[UUID] = []  # sessions that started before the answer.
 
     async def read(self) -> Followed:

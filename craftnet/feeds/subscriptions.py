@@ -30,7 +30,7 @@ from craftnet.contract.routes import (
     RelayTarget,
     Target,
 )
-from craftnet.devices.registry import DeviceRegistry
+from craftnet.devices.registry import Devices
 from craftnet.errors import BadRequest, Forbidden, NotFound
 from craftnet.feeds.hub import Hub
 from craftnet.feeds.player_feed import PlayerFeeds, Positions
@@ -160,7 +160,7 @@ class _DeviceSubscription(Subscription, frozen=True):
     """A feed of a player to a client that is one of the player's devices."""
 
     watched: Subscription
-    devices: DeviceRegistry
+    devices: Devices
     player_id: UUID
     device: str
 
@@ -271,7 +271,7 @@ class Subscriptions:
         self._health = health
         self.admin: ConversationFeed | None = None
         self.relay: ConversationFeed | None = None
-        self.devices: DeviceRegistry | None = None
+        self.devices: Devices | None = None
 
     async def authorize(self, request: GuardedRequest[Asked, Answer]) -> Answer:
         """As `Authorization.authorize`."""

@@ -12,6 +12,7 @@ from zope.interface import Attribute, Interface
 
 from craftnet.contract.events import Event, EventOutcome
 from craftnet.contract.http_bodies import DescribedCraft
+from craftnet.crafting.progress import Expectation
 from craftnet.crafting.state import SessionState
 
 Tap = Callable[[Sequence[Event], Sequence[EventOutcome]], None]
@@ -99,6 +100,16 @@ class INodeBus(Interface):
 
     def broadcast(message: bytes) -> None:  # noqa: N805 - as above.
         """Sends a message to every other node. Waits for nothing."""
+
+
+class IForecastingSessions(Interface):
+    """A source of sessions that knows how long each is expected to take."""
+
+    def forecast_sessions() -> None:
+        """Makes it so from now on; called once, before the back end starts."""
+
+    def expectation(state: SessionState) -> Expectation | None:  # noqa: N805 - as all of zope's.
+        """How long a craft with this state, which came from this source, is expected to take; None if not known."""
 
 
 class IStoredAccess(Interface):

@@ -16,8 +16,9 @@ from msgspec import UNSET, Struct
 from msgspec.structs import replace
 
 from craftnet.access.revocation.revocations import Revocation
+from craftnet.contract.devices import DeviceMessage, DeviceReport
 from craftnet.contract.messages import Status
-from craftnet.crafting.progress import Progress
+from craftnet.crafting.progress import Expectation, Progress
 from craftnet.crafting.state import MaterialsChange, MaterialsState, QueueChange, QueueEntry, QueueState, SessionState
 from craftnet.crafting.updates import KeyedUpdate
 
@@ -45,10 +46,14 @@ class Subject(StrEnum):
 
 
 class Follow(Struct, frozen=True, array_like=True, tag="follow"):
-    """Asks for a state and for its later changes. A repeated request asks for the state again."""
+    """Asks for a state and for its later changes. A repeated request asks for the state again.
+
+    `expected`: together with how long a session is expected to take, if the core forecasts that.
+    """
 
     subject: Subject
     key: UUID
+    expected: bool = False
 
 
 class Unfollow(Struct, frozen=True, array_like=True, tag="unfollow"):
@@ -88,16 +93,44 @@ class ReadClock(Struct, frozen=True, array_like=True, tag="clock"):
     asked: float
 
 
-Request = Follow | Unfollow | Find | CatchUp | Recall | ReadClock
+class DeviceConnected(Struct, frozen=True, array_like=True, tag="device"):
+    """Registers a connection of the edge as a device of a player. `connection` is the edge's number for it."""
+
+    connection: int
+    player_id: UUID
+    name: str
+
+
+class DeviceDisconnected(Struct, frozen=True, array_like=True, tag="device_left"):
+    """The connection of a device is closed."""
+
+    connection: int
+
+
+class DeviceReported(Struct, frozen=True, array_like=True, tag="device_report"):
+    """A device has seen or dismissed a message that the edge has sent it."""
+
+    connection: int
+    report: DeviceReport
+
+
+Request = (
+    Follow | Unfollow | Find | CatchUp | Recall | ReadClock | DeviceConnected | DeviceDisconnected | DeviceReported
+)
 
 # What the core sends
 
 
 class RelayHello(Struct, frozen=True, array_like=True, tag="hello"):
-    """The first message. `epoch` is the epoch of the core's positions."""
+    """The first message.
+
+    `epoch` is the epoch of the core's positions. `devices`: the core has devices; an edge sends requests about devices
+    to such a core only.
+    """
 
     protocol: int
     epoch: str
+    devices: bool = False
 
 
 class EpochChanged(Struct, frozen=True, array_like=True, tag="epoch"):
@@ -123,6 +156,7 @@ class Followed(Struct, frozen=True, array_like=True, tag="followed"):
     materials: MaterialsState | None = None
     queue: QueueState | None = None
     sessions: tuple[UUID, ...] = ()
+    expected: Expectation | None = None
 
 
 class FollowRefused(Struct, frozen=True, array_like=True, tag="follow_refused"):
@@ -139,6 +173,7 @@ class RelayedSession(Struct, frozen=True, array_like=True, tag="session"):
 
     session_id: UUID
     state: SessionState | None = None
+    expected: Expectation | None = None
 
 
 class RelayedProgress(Struct, frozen=True, array_like=True, tag="progress"):
@@ -157,10 +192,10 @@ class RelayedProgress(Struct, frozen=True, array_like=True, tag="progress"):
     trace: str = ""
 
     @classmethod
-    def of(cls, state: SessionState) -> RelayedProgress:
+    def of(cls, state: SessionState, expected: Expectation | None = None) -> RelayedProgress:
         """The message for a state. Percentages and seconds keep six decimals."""
         progress, remaining = state.progress, state.progress.remaining
-        return cls(
+        fields = (
             state.session_id,
             state.version,
             progress.status,
@@ -173,6 +208,9 @@ class RelayedProgress(Struct, frozen=True, array_like=True, tag="progress"):
             progress.failure_reason,
             state.trace or "",
         )
+        if expected is None:
+            return RelayedProgress(*fields)
+        return RelayedForecast(*fields, Expectation(round(expected.p50, 6), round(expected.p90, 6)))
 
     def after(self, state: SessionState, ahead: float) -> SessionState:
         """The state that follows `state`, on a clock that is `ahead` seconds behind the core's."""
@@ -187,6 +225,12 @@ class RelayedProgress(Struct, frozen=True, array_like=True, tag="progress"):
         )
         accepted = self.accepted and self.accepted - ahead
         return replace(state, version=self.version, progress=progress, accepted=accepted, trace=self.trace or UNSET)
+
+
+class RelayedForecast(RelayedProgress, frozen=True, array_like=True, tag="forecast"):
+    """A session's new state together with how long the craft is expected to take from its anchor on."""
+
+    expected: Expectation | None = None
 
 
 class RelayedMaterials(Struct, frozen=True, array_like=True, tag="materials"):
@@ -231,6 +275,18 @@ class Refused(Struct, frozen=True, array_like=True, tag="refused"):
     message: str
 
 
+class RelayedDevices(Struct, frozen=True, array_like=True, tag="devices"):
+    """A message for the devices of a player.
+
+    `connection` is the only connection that it is for: a refusal, or the first message that a device receives. None:
+    all connections of the player's devices that have received their first message.
+    """
+
+    player_id: UUID
+    message: DeviceMessage
+    connection: int | None = None
+
+
 class Revoked(Struct, frozen=True, array_like=True, tag="revoked"):
     """Revocations in force. `complete`: the edge now has all of them."""
 
@@ -246,12 +302,14 @@ RelayMessage = (
     | FollowRefused
     | RelayedSession
     | RelayedProgress
+    | RelayedForecast
     | RelayedMaterials
     | RelayedQueue
     | RelayedReset
     | SessionStarted
     | RelayAnswer
     | Refused
+    | RelayedDevices
     | Revoked
 )
 

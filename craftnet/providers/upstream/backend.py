@@ -19,6 +19,7 @@ from craftnet.errors import ConfigurationError
 from craftnet.interfaces import IBackend, IBackendFactory, ICluster, IHealthChecks, ISharedConnectionSlots
 from craftnet.providers.registry import UpstreamMetrics
 from craftnet.providers.upstream.connection import UpstreamConnection
+from craftnet.providers.upstream.devices import DeviceMetrics, UpstreamDevices
 from craftnet.providers.upstream.mirror_table import MirrorTable
 from craftnet.providers.upstream.sources import UpstreamMaterials, UpstreamQueues, UpstreamSessions
 from craftnet.runtime.backoff import Backoff
@@ -69,7 +70,8 @@ class UpstreamBackend:
     def __init__(
         self, reactor: IClock, settings: UpstreamSettings, credentials: Credentials, backoff: Backoff | None = None
     ) -> None:
-        core = settings.url.rstrip("/")
+        self._core = core = settings.url.rstrip("/")
+        self._wall = reactor.wall
 
         def make_mirrors(wake: Callable[[], None]) -> MirrorTable:
             return MirrorTable(
@@ -88,6 +90,12 @@ class UpstreamBackend:
         self.queues = UpstreamQueues(connection.mirrors, reactor, core)
         self.revocations = connection.revocations
         self.connection_slots = OwnConnectionSlots()
+
+    def share_devices(self, metrics: DeviceMetrics) -> UpstreamDevices:
+        """Lets devices register here; called once, before the back end starts."""
+        connection = self.service
+        devices = connection.devices = UpstreamDevices(connection.mirrors.request, self._core, self._wall, metrics)
+        return devices
 
     @property
     def health_checks(self) -> Mapping[str, Callable[[], Check]]:

@@ -25,11 +25,13 @@ from craftnet.errors import Unavailable
 from craftnet.interfaces import IRevocationListener, ISharedRevocations
 from craftnet.protocols.websocket.core.subprotocols import JSON, LZ4
 from craftnet.providers.registry import UpstreamMetrics
+from craftnet.providers.upstream.devices import UpstreamDevices
 from craftnet.providers.upstream.mirror_table import CONNECTING, MirrorTable
 from craftnet.relay.messages import (
     MAX_REQUESTS,
     PROTOCOL,
     ClockShown,
+    RelayedDevices,
     RelayHello,
     RelayMessage,
     Request,
@@ -145,6 +147,7 @@ class UpstreamConnection(MultiService):
 
     Attributes:
         mirrors: provides requests, and takes messages.
+        devices: the devices that are connected to this edge; None without --devices.
         endpoint: connects to the core.
     """
 
@@ -176,6 +179,7 @@ class UpstreamConnection(MultiService):
         self._connected_before = False
         self.mirrors = make_mirrors(self._wake)
         self.revocations = UpstreamRevocations(reactor, core)
+        self.devices: UpstreamDevices | None = None
         self.metrics: UpstreamMetrics | None = None
         turns = TimerService(1.0, self._turn)
         turns.clock = reactor
@@ -222,11 +226,14 @@ class UpstreamConnection(MultiService):
         except MALFORMED:
             return False
         match message:
-            case RelayHello(protocol=protocol, epoch=epoch):
+            case RelayHello(protocol=protocol):
                 if protocol != PROTOCOL:
                     self._leave(f"it speaks version {protocol} of the relay protocol, and this server {PROTOCOL}")
                     return True
-                self._greeted(epoch)
+                self._greeted(message)
+            case RelayedDevices():
+                if self.devices is not None:
+                    self.devices.receive(message)
             case Revoked():
                 self.revocations.take(message)
             case ClockShown(asked=asked):
@@ -255,7 +262,7 @@ class UpstreamConnection(MultiService):
         link.follower = self
         link.connect()
 
-    def _greeted(self, epoch: str) -> None:
+    def _greeted(self, hello: RelayHello) -> None:
         if self._reported or not self._connected_before:
             self._log.info("following the core {core}", core=self._core)
         if self._connected_before and self.metrics is not None:
@@ -263,7 +270,9 @@ class UpstreamConnection(MultiService):
         self._reported, self._connected_before = False, True
         self._asked_at = self._reactor.seconds()
         self._clock_due = self._asked_at + CLOCK_INTERVAL
-        self.mirrors.connected(epoch)
+        self.mirrors.connected(hello.epoch)
+        if self.devices is not None:
+            self.devices.connected(offered=hello.devices)
 
     def _leave(self, reason: str) -> None:
         link, self._link = self._link, None
@@ -276,7 +285,10 @@ class UpstreamConnection(MultiService):
             self._log.warn("cannot follow the core {core}: {reason}", core=self._core, reason=reason)
         self._reported = True
         self._asked_at = None
-        self.mirrors.disconnected(f"The core {self._core} cannot be followed: {reason}.")
+        problem = f"The core {self._core} cannot be followed: {reason}."
+        self.mirrors.disconnected(problem)
+        if self.devices is not None:
+            self.devices.disconnected(problem)
         self.revocations.disconnected()
         delay = self._backoff.delay(self._reactor.seconds(), retry_after)
         self._retry = self._reactor.callLater(delay, self._connect)

@@ -12,11 +12,13 @@ from typing import ClassVar, Generic, TypeVar
 from uuid import UUID
 
 from craftnet.crafting.material_rules import materials_between
+from craftnet.crafting.progress import Expectation
 from craftnet.crafting.queue_rules import queue_between
 from craftnet.crafting.state import MaterialsChange, MaterialsState, QueueChange, QueueState, SessionState, shifted
 from craftnet.interfaces import IMaterialListener, IPlayerListener, IQueueListener, ISessionListener
 from craftnet.relay.messages import (
     Followed,
+    RelayedForecast,
     RelayedMaterials,
     RelayedProgress,
     RelayedQueue,
@@ -120,13 +122,18 @@ class Mirror(ABC):
 
 
 class SessionMirror(Mirror):
-    """A session and its materials."""
+    """A session and its materials.
+
+    Attributes:
+        expected: how long the core expects the craft to take, from the anchor of `state`; None if it does not say.
+    """
 
     subject = Subject.SESSION
 
     def __init__(self, key: UUID, now: float) -> None:
         super().__init__(key, now)
         self.state: SessionState | None = None
+        self.expected: Expectation | None = None
         self.materials = MaterialsState(key)
         self.session_listeners: MirrorListeners[ISessionListener] = MirrorListeners()
         self.material_listeners: MirrorListeners[IMaterialListener] = MirrorListeners()
@@ -145,6 +152,7 @@ class SessionMirror(Mirror):
     def _replace(self, answer: Followed, *, first: bool, same: bool, now: float) -> None:
         old, old_materials = self.state, self.materials
         self.state, self.materials = answer.session, answer.materials or MaterialsState(self.key)
+        self.expected = answer.expected
         if first:
             return
         if self.state is None and (self._lost_at is not None or (old is not None and not same)):
@@ -171,12 +179,13 @@ class SessionMirror(Mirror):
                 if state is not None and self._lost_at is not None:
                     return False  # the session is back; its materials are needed at the same time.
                 if _is_news(self.state, state, same=True):
-                    self.state = state
+                    self.state, self.expected = state, message.expected
                     self.session_listeners.call(lambda each: each.session_changed(state))
             case RelayedProgress():
                 if self.state is None or self._lost_at is not None:
                     return False
                 if message.version > self.state.version:
+                    self.expected = message.expected if isinstance(message, RelayedForecast) else None
                     self.state = state = message.after(self.state, ahead)
                     self.session_listeners.call(lambda each: each.session_changed(state))
             case RelayedMaterials(change=change):

@@ -66,6 +66,7 @@ class MirrorTable:
 
     Attributes:
         problem: why the core's state is unknown now, in English; empty while it is known.
+        expected: whether sessions are requested together with how long they are expected to take.
     """
 
     def __init__(
@@ -88,6 +89,7 @@ class MirrorTable:
         self._next = 0
         self._connected = False
         self.problem = CONNECTING
+        self.expected = False
 
     def __len__(self) -> int:
         return len(self._mirrors)
@@ -168,7 +170,7 @@ class MirrorTable:
 
         answer: Deferred[RelayAnswer] = Deferred(cancelled)
         self._pending[number] = answer
-        self._request(request(number))
+        self.request(request(number))
         return answer
 
     # What the connection needs
@@ -200,9 +202,14 @@ class MirrorTable:
             if not mirror.listened:
                 self._forget(name)
 
+    def request(self, request: Request) -> None:
+        """Sends the core a request with the next frame; it is lost when the connection is."""
+        self._requests.append(request)
+        self._wake()
+
     def read_clock(self) -> None:
         """Requests the time on the core's clock."""
-        self._request(ReadClock(self._now()))
+        self.request(ReadClock(self._now()))
 
     def take_requests(self) -> list[Request]:
         """Removes and returns the requests to send now."""
@@ -217,7 +224,7 @@ class MirrorTable:
             if not mirror.listened and mirror.left + self._linger <= now:
                 self._forget(name)
                 if self._connected:
-                    self._request(Unfollow(*name))
+                    self.request(Unfollow(*name))
             elif mirror.lost_at is not None and mirror.lost_at + self._lost_after <= now:
                 mirror.give_up()
                 self._outdated.discard(name)
@@ -275,7 +282,7 @@ class MirrorTable:
             self._queued.discard(name)
             if name in self._mirrors and name not in self._asked:
                 self._asked.add(name)
-                self._request(Follow(*name))
+                self.request(Follow(*name, self.expected))
 
     def _take(self, name: Key, answer: Followed) -> None:
         self._asked.discard(name)
@@ -309,10 +316,6 @@ class MirrorTable:
     def _forget(self, name: Key) -> None:
         del self._mirrors[name]
         self._outdated.discard(name)
-
-    def _request(self, request: Request) -> None:
-        self._requests.append(request)
-        self._wake()
 
     def _on_our_clock(self, answer: RelayAnswer) -> RelayAnswer:
         ahead = self._clock.ahead

@@ -12,6 +12,7 @@ from zope.interface import implementer
 
 from craftnet.clocks import IClock
 from craftnet.contract.events import Event, EventOutcome
+from craftnet.crafting.progress import Expectation
 from craftnet.crafting.state import MaterialsChange, MaterialsState, QueueChange, QueueEntry, QueueState, SessionState
 from craftnet.errors import Misdirected, Unavailable
 from craftnet.interfaces import (
@@ -26,6 +27,7 @@ from craftnet.interfaces import (
     ISessionListener,
     ISessionSource,
 )
+from craftnet.providers.inspection import IForecastingSessions
 from craftnet.providers.upstream.mirror import Mirror, MirrorListeners, PlayerMirror, QueueMirror, SessionMirror
 from craftnet.providers.upstream.mirror_table import MirrorTable
 from craftnet.relay.messages import Subject
@@ -102,7 +104,7 @@ class _UpstreamSource:
         listeners.begin(listener)
 
 
-@implementer(ISessionSource, IRelayedSource, IPlayerSessions)
+@implementer(ISessionSource, IRelayedSource, IPlayerSessions, IForecastingSessions)
 class UpstreamSessions(_UpstreamSource):
     """Sessions."""
 
@@ -125,6 +127,15 @@ class UpstreamSessions(_UpstreamSource):
     def count(self) -> Deferred[int]:
         """As in `ISessionSource`: the sessions that are followed here."""
         return succeed(self._mirrors.counts.get(Subject.SESSION.value, 0))
+
+    def forecast_sessions(self) -> None:
+        """As in `IForecastingSessions`."""
+        self._mirrors.expected = True
+
+    def expectation(self, state: SessionState) -> Expectation | None:
+        """As in `IForecastingSessions`: what the core expects."""
+        mirror = self._mirrors.find(SessionMirror, state.session_id)
+        return None if mirror is None or mirror.state is not state else mirror.expected
 
     def watch_player(self, player_id: UUID, listener: IPlayerListener) -> Deferred[Sequence[UUID]]:
         """As in `IPlayerSessions`."""

@@ -12,6 +12,7 @@ from craftnet.access.auth_option import access_from_option
 from craftnet.access.revocation.enforcement import Enforcement
 from craftnet.access.revocation.revocations import Revocations
 from craftnet.contract.position import HISTORY_SECONDS
+from craftnet.devices.registry import DeviceRegistry
 from craftnet.feeds.hub import Hub
 from craftnet.feeds.player_feed import PlayerFeeds
 from craftnet.feeds.subscriptions import Subscriptions
@@ -83,11 +84,11 @@ def build(
     revocations = Revocations()
     admission = build_authorization(base, access, revocations, environ, monitor)
     subscriptions = Subscriptions(admission, hub, health, PlayerFeeds(hub, base.state.sources.sessions))
-    relay = subscriptions.relay = build_relay(base, hub)
+    relay = subscriptions.relay = build_relay(base, hub, learning.forecaster)
     feeds = build_feed_connections(base, subscriptions, addresses.forwarding)
     udp_service = build_udp_service(base, addresses, hub, build_key_log(access, addresses, environ))
     group = build_node_group(base, access)
-    subscriptions.devices = build_devices(base, hub, group)
+    subscriptions.devices = build_devices(base, hub, group, relay)
     regions = build_regions(base, addresses, group, udp_service, monitor, revocations, environ)
     transports = Transports(feeds, udp_service, build_dictionaries(settings), regions)
     enforcement = build_enforcement(base, revocations, transports, relay)
@@ -159,7 +160,7 @@ def _hub(base: Base, learning: Learning) -> Hub:
         refresh=base.settings.refresh,
         linger=0.0 if base.state.relayed else HISTORY_SECONDS,
         tracer=base.tracer,
-        forecaster=learning.learner,
+        forecaster=learning.forecaster,
     )
 
 
@@ -184,7 +185,7 @@ def _turns(
         (1.0, base.metrics.write),
         (1.0, base.security.turn),
         (CHECK_INTERVAL, listener.check_files),
-        *(() if devices is None else ((1.0, devices.turn),)),
+        *(((1.0, devices.turn),) if isinstance(devices, DeviceRegistry) else ()),
     ):
         timer = TimerService(interval, turn)
         timer.clock = base.reactor

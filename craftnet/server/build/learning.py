@@ -11,25 +11,26 @@ from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 
 from craftnet.errors import ConfigurationError
+from craftnet.feeds.forecast_feed import Forecaster
 from craftnet.forecast.learner import Learner
 from craftnet.forecast.shared_learning import SharedLearning
 from craftnet.forecast.state_file import StateFile, read_state
-from craftnet.providers.inspection import IEventTap, ISharedSamples, ITimedSessions, add_tap
+from craftnet.providers.inspection import IEventTap, IForecastingSessions, ISharedSamples, ITimedSessions, add_tap
 from craftnet.server.build.base import Base
 
 SHARED = "shared"
-"""The value of --learn-progress with which nodes share what they learn."""
+"""The value of --learn-progress with which nodes share what they learn, and edges pass on what their core learned."""
 
 
 class Learning(Struct, frozen=True):
-    """What learns.
+    """What forecasts crafts.
 
     Attributes:
-        learner: None without --learn-progress.
+        forecaster: None without --learn-progress.
         services: keep what is learned.
     """
 
-    learner: Learner | None = None
+    forecaster: Forecaster | None = None
     services: tuple[IService, ...] = ()
 
 
@@ -42,10 +43,18 @@ def build_learning(base: Base) -> Learning:
     wanted, sessions = base.settings.learn_progress, base.state.sources.sessions
     if wanted is None:
         return Learning()
+    if IForecastingSessions.providedBy(sessions):
+        if wanted != SHARED:
+            raise ConfigurationError(
+                f"--learn-progress {wanted}: an edge learns nothing and keeps no file; use `{SHARED}` to pass on what "
+                "its core has learned, and give --learn-progress to the core"
+            )
+        sessions.forecast_sessions()
+        return Learning(sessions)
     if not (ITimedSessions.providedBy(sessions) and IEventTap.providedBy(sessions)):
         raise ConfigurationError(
-            "--learn-progress needs a back end that keeps sessions itself: memory, workshop or redis. An edge learns "
-            "nothing; its core does"
+            "--learn-progress needs a back end that times crafts, such as memory, workshop or redis; "
+            f"{(base.settings.sessions or base.settings.backend).partition(':')[0]} does not"
         )
     shared = getattr(base.state.backend, "samples", None)
     if not ISharedSamples.providedBy(shared) or sessions is not base.state.backend.sessions:

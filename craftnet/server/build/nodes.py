@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Mapping
+from typing import Any
 from uuid import UUID
 
 from twisted.application.service import IService
@@ -12,10 +13,11 @@ from twisted.application.service import IService
 from craftnet.access.auth_option import AuthSetup
 from craftnet.access.principal import Principal
 from craftnet.access.revocation.revocations import Revocations
-from craftnet.devices.registry import DeviceRegistry
+from craftnet.devices.registry import DeviceRegistry, Devices
 from craftnet.devices.store import ISharedDeviceStore, MemoryDevices
 from craftnet.errors import ConfigurationError, Unavailable
 from craftnet.feeds.hub import Hub
+from craftnet.feeds.relay_feed import RelayFeeds
 from craftnet.nodes.cluster_key import cluster_key
 from craftnet.nodes.node_group import NodeGroup, Question
 from craftnet.nodes.regions import Regions
@@ -52,8 +54,8 @@ def _node_bus(base: Base) -> INodeBus | None:
     return None
 
 
-def build_devices(base: Base, hub: Hub, group: NodeGroup) -> DeviceRegistry | None:
-    """The devices of players; None where they are off.
+def build_devices(base: Base, hub: Hub, group: NodeGroup, relay: RelayFeeds | None) -> Devices | None:
+    """The devices of players, also for edges; None where they are off.
 
     Raises:
         ConfigurationError: no process could know them all.
@@ -61,10 +63,9 @@ def build_devices(base: Base, hub: Hub, group: NodeGroup) -> DeviceRegistry | No
     if not base.settings.devices:
         return None
     if base.state.relayed:
-        raise ConfigurationError(
-            "--devices has no effect on an edge, which would know its own devices only: give it to the core, and let "
-            "players with several devices connect there"
-        )
+        backend: Any = base.state.backend
+        of_core: Devices = backend.share_devices(base.metrics)
+        return of_core
     shared: ISharedDeviceStore | None = getattr(base.state.backend, "devices", None)
     if shared is not None:
         changed: Question[UUID, None] = Question("devices", UUID, None)
@@ -76,7 +77,10 @@ def build_devices(base: Base, hub: Hub, group: NodeGroup) -> DeviceRegistry | No
             "--devices needs a back end that keeps the devices of all nodes, such as redis; "
             f"{base.settings.backend.partition(':')[0]} is shared and keeps none"
         )
-    return DeviceRegistry(shared or MemoryDevices(), lambda: hub.epoch, base.metrics, base.reactor)
+    devices = DeviceRegistry(shared or MemoryDevices(), lambda: hub.epoch, base.metrics, base.reactor)
+    if relay is not None:
+        relay.devices = devices
+    return devices
 
 
 def build_regions(

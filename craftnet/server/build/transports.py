@@ -15,6 +15,7 @@ from twisted.web.client import Agent
 from craftnet.access.auth_option import AuthSetup
 from craftnet.crafting.progress import Tolerance
 from craftnet.errors import ConfigurationError
+from craftnet.feeds.forecast_feed import Forecaster
 from craftnet.feeds.hub import Hub
 from craftnet.feeds.relay_feed import RelayFeeds
 from craftnet.feeds.subscriptions import Subscriptions
@@ -101,7 +102,7 @@ def build_feed_connections(base: Base, subscriptions: Subscriptions, forwarding:
     )
 
 
-def build_relay(base: Base, hub: Hub) -> RelayFeeds | None:
+def build_relay(base: Base, hub: Hub, forecaster: Forecaster | None) -> RelayFeeds | None:
     """The feed of edges; None where each worker has the state of its own players only."""
     if base.state.division.links is not None:
         return None
@@ -109,7 +110,7 @@ def build_relay(base: Base, hub: Hub) -> RelayFeeds | None:
     tolerance = Tolerance(
         watchers.percent * RELAY_SHARE, watchers.seconds * RELAY_SHARE, watchers.fraction * RELAY_SHARE
     )
-    return RelayFeeds(hub, base.state.sources, base.reactor, tolerance)
+    return RelayFeeds(hub, base.state.sources, base.reactor, tolerance, forecaster)
 
 
 def build_dictionaries(settings: Settings) -> Dictionaries:

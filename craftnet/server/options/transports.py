@@ -166,7 +166,8 @@ class UpdateOptions:
         Option(
             "Learns how long crafts really take, and says so in progress messages where that is better than the "
             "authority's estimates: a file that keeps what was learned, or `shared` to keep it in the Redis of "
-            "--backend. With --workers, each worker has a file of its own: learned.json becomes learned-w0.json, …",
+            "--backend; on an edge, `shared` passes on what its core has learned. With --workers, each worker has a "
+            "file of its own: learned.json becomes learned-w0.json, …",
             default="nothing is learned",
         ),
     ] = None

@@ -204,7 +204,7 @@ class RegistryTests(SynchronousTestCase):
             self.report(phone, Seen(epoch=EPOCH, version=version))
         keys = [update.conflation_key for update in phone.updates]
         self.assertEqual(
-            (keys, {update.conflatable for update in phone.updates}), (["devices", *[("cursor", "")] * 2], {True})
+            (keys, {update.conflatable for update in phone.updates}), (["devices", *[("cursor", None)] * 2], {True})
         )
 
     def test_as_json(self) -> None:

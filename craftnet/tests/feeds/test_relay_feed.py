@@ -20,6 +20,8 @@ from craftnet.clocks import moment
 from craftnet.contract.close_codes import CloseCode
 from craftnet.contract.events import EventData
 from craftnet.contract.messages import Status
+from craftnet.crafting.progress import Expectation
+from craftnet.crafting.state import SessionState
 from craftnet.feeds.hub import Hub
 from craftnet.feeds.relay_feed import REVOCATIONS_IN_MESSAGE
 from craftnet.observe.metrics.registry import Metrics
@@ -33,6 +35,7 @@ from craftnet.relay.messages import (
     Followed,
     FollowRefused,
     RelayAnswer,
+    RelayedForecast,
     RelayedProgress,
     RelayedSession,
     RelayHello,
@@ -71,8 +74,11 @@ def _applied(sources: Sources, *events: Any) -> Any:
     return Deferred.fromCoroutine(sources.apply(events))
 
 
-class FeedTests(RelayTestCase):
+class FeedTestCase(RelayTestCase):
+    """An edge that records what it receives."""
+
     def setUp(self) -> None:
+        """The edge is connected."""
         super().setUp()
         self.edge = RecordingWatcher()
         self.successResultOf(self.core.relay.subscribe(EDGE, self.edge))
@@ -88,9 +94,11 @@ class FeedTests(RelayTestCase):
         self._read += len(updates)
         return [read_message.decode(octets) for update in updates for octets in update.json]
 
+
+class FeedTests(FeedTestCase):
     def test_first_messages(self) -> None:
         hello, revoked = self.read()
-        self.assertEqual(hello, RelayHello(PROTOCOL, self.core.hub.epoch))
+        self.assertEqual(hello, RelayHello(PROTOCOL, self.core.hub.epoch, devices=True))
         self.assertEqual(revoked, Revoked((), complete=True))
 
     def test_state_and_changes(self) -> None:
@@ -192,6 +200,59 @@ class FeedTests(RelayTestCase):
         parts = [message for message in messages if isinstance(message, Revoked)]
         self.assertEqual([one for part in parts for one in part.revocations], many)
         self.assertEqual([part.complete for part in parts], [False, True])
+
+
+class FixedEnd:
+    """Forecasts that half of all crafts have ended at a time, and nine in ten 9 seconds later."""
+
+    def __init__(self, end: float) -> None:
+        self.end = end
+
+    def expectation(self, state: SessionState) -> Expectation | None:
+        """As in `Forecaster`."""
+        left = self.end - state.progress.anchor
+        return Expectation(left, left + 9.0) if state.progress.moving else None
+
+
+class ForecastTests(FeedTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.forecaster = self.core.relay.forecaster = FixedEnd(self.clock.seconds() + 60.0)
+        self.core.relay.subscribe(EDGE, self.edge)
+
+    def follow(self, expected: bool = True) -> Followed:
+        """The answer to a request to follow the session."""
+        self.ask(Follow(Subject.SESSION, SESSION, expected))
+        *_, followed = self.read()
+        assert isinstance(followed, Followed)
+        return followed
+
+    def test_forecasts_come_with_the_state(self) -> None:
+        self.assertEqual(self.follow().expected, Expectation(60.0, 69.0))
+        self.happen(progress(50.0))
+        (message,) = self.read()
+        assert isinstance(message, RelayedForecast)
+        self.assertEqual(message.expected, Expectation(59.0, 68.0))
+        self.happen(pause())
+        (paused,) = self.read()
+        self.assertIs(type(paused), RelayedProgress)
+
+    def test_not_for_edges_that_do_not_ask(self) -> None:
+        self.assertIsNone(self.follow(expected=False).expected)
+        self.happen(progress(50.0))
+        (message,) = self.read()
+        self.assertIs(type(message), RelayedProgress)
+
+    def test_another_forecast_is_not_withheld(self) -> None:
+        """The state alone confirms what the edge extrapolates; the expectation does not."""
+        self.follow()
+        self.happen(progress(100 / 60))
+        self.assertEqual(self.read(), [])
+        self.forecaster.end += 5.0
+        self.happen(progress(200 / 60))
+        (message,) = self.read()
+        assert isinstance(message, RelayedForecast)
+        self.assertEqual(message.expected, Expectation(63.0, 72.0))
 
 
 class Wire:

@@ -36,8 +36,8 @@ class LearningTests(SynchronousTestCase):
         return build_learning(self.base)
 
     def learner(self, learn: str, **options: Any) -> Learner:
-        learner = self.learning(learn, **options).learner
-        assert learner is not None
+        learner = self.learning(learn, **options).forecaster
+        assert isinstance(learner, Learner)
         return learner
 
     def refused(self, learn: str, **options: Any) -> str:
@@ -67,10 +67,21 @@ class LearningTests(SynchronousTestCase):
     def test_workers_have_a_file_each(self) -> None:
         self.path.with_name("learned-w2.json").write_bytes(b"damaged")
         self.assertIn("learned-w2.json: it is damaged", self.refused(str(self.path), worker=2))
-        self.assertIsNotNone(self.learning(str(self.path), worker=1).learner)
+        self.assertIsNotNone(self.learning(str(self.path), worker=1).forecaster)
 
     def test_nodes_that_share_a_back_end_share_what_they_learn(self) -> None:
         learner = self.learner("shared", backend="redis:port=1")
         self.assertNotEqual(learner.take, learner.learn)
         self.assertIn("use `shared`", self.refused(str(self.path), backend="redis:port=1"))
         self.assertIn("needs --backend redis", self.refused("shared"))
+
+    def test_an_edge_passes_on_what_its_core_has_learned(self) -> None:
+        token = self.path.with_name("token")
+        token.write_text("a.b.c")
+        edge = f"upstream:url=http\\://127.0.0.1\\:1:token_file={token}"
+        self.assertEqual(self.learning(None, backend=edge), Learning())
+        learning = self.learning("shared", backend=edge)
+        self.assertEqual((learning.forecaster, learning.services), (self.base.state.sources.sessions, ()))
+        refused = self.refused(str(self.path), backend=edge)
+        self.assertIn("an edge learns nothing and keeps no file; use `shared`", refused)
+        self.assertIn("give --learn-progress to the core", refused)

@@ -15,14 +15,18 @@ from craftnet.contract.close_codes import CloseCode
 from craftnet.contract.events import Event
 from craftnet.crafting.progress import Tolerance
 from craftnet.crafting.updates import Update
+from craftnet.devices.registry import DeviceRegistry
+from craftnet.devices.store import MemoryDevices
+from craftnet.feeds.forecast_feed import Forecaster
 from craftnet.feeds.hub import Hub
 from craftnet.feeds.relay_feed import RelayFeeds
 from craftnet.interfaces import IBackend, ISubscriber
 from craftnet.observe.metrics.registry import Metrics
 from craftnet.providers.sources import Sources
+from craftnet.providers.upstream.devices import UpstreamDevices
 from craftnet.providers.upstream.mirror_table import MirrorTable
 from craftnet.providers.upstream.sources import UpstreamMaterials, UpstreamQueues, UpstreamSessions
-from craftnet.relay.messages import RelayHello, read_message
+from craftnet.relay.messages import RelayedDevices, RelayHello, read_message
 from craftnet.tests.support.fakes import SteppedClock
 
 CORE = "https://core.example"
@@ -36,12 +40,18 @@ class Core:
 
     Arguments:
         clock: its clock.
+        forecaster: forecasts crafts; None: nothing does.
+
+    Attributes:
+        devices: its devices of players; an edge has them only while `relay` does.
     """
 
-    def __init__(self, backend: IBackend, clock: SteppedClock) -> None:
+    def __init__(self, backend: IBackend, clock: SteppedClock, forecaster: Forecaster | None = None) -> None:
         self.sources = Sources.of(backend)
         self.hub = Hub(self.sources, clock, Metrics())
-        self.relay = RelayFeeds(self.hub, self.sources, clock, Tolerance(0.05, 0.025, 0.001))
+        self.relay = RelayFeeds(self.hub, self.sources, clock, Tolerance(0.05, 0.025, 0.001), forecaster)
+        self.devices = DeviceRegistry(MemoryDevices(), lambda: self.hub.epoch, Metrics(), clock)
+        self.relay.devices = self.devices
 
 
 def next_turn(function: Callable[..., object], *arguments: object) -> object:
@@ -80,6 +90,8 @@ class Edge:
         self.sessions = UpstreamSessions(self.table, clock, CORE)
         self.materials = UpstreamMaterials(self.table, clock, CORE)
         self.queues = UpstreamQueues(self.table, clock, CORE)
+        self.metrics = Metrics()
+        self.devices = UpstreamDevices(self.table.request, CORE, clock.wall, self.metrics)
         self.connect(core)
 
     def connect(self, core: Core) -> None:
@@ -93,6 +105,7 @@ class Edge:
         assert core is not None
         core.relay.unsubscribe(self)
         self.table.disconnected("The core is away.")
+        self.devices.disconnected("The core is away.")
 
     def deliver(self, update: Update) -> None:
         """See `ISubscriber`."""
@@ -110,6 +123,9 @@ class Edge:
         message = read_message.decode(octets)
         if isinstance(message, RelayHello):
             self.table.connected(message.epoch)
+            self.devices.connected(offered=message.devices)
+        elif isinstance(message, RelayedDevices):
+            self.devices.receive(message)
         else:
             self.table.receive(message)
 

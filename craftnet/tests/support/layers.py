@@ -28,7 +28,7 @@ LAYERS: dict[str, set[str]] = {
         *("contract", "crafting", "providers", "providers.memory", "providers.workshop.simulation"),
     },
     "craftnet.providers.upstream": {
-        *("contract", "crafting", "access", "access.revocation", "relay", "providers"),
+        *("contract", "crafting", "access", "access.revocation", "devices", "relay", "providers"),
         *("client.core", "client.transports", "protocols.websocket.core"),
     },
     "craftnet.relay": {"contract", "crafting", "access.revocation"},

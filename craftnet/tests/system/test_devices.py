@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import msgspec
-from twisted.trial.unittest import SynchronousTestCase
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from craftnet.access.development import SECRET_VARIABLE
 from craftnet.access.principal import ADMIN
-from craftnet.clocks import steady
 from craftnet.devices.registry import GRACE
-from craftnet.errors import ConfigurationError
-from craftnet.server.build import build
-from craftnet.server.settings import Settings
 from craftnet.tests.support.divided_case import DividedTestCase
 from craftnet.tests.support.event_source import StreamReader
-from craftnet.tests.support.fakes import SteppedReactor
-from craftnet.tests.support.live import SECRET, LiveTestCase, Peer, envelope, in_thread, started, token
+from craftnet.tests.support.live import LiveTestCase, Peer, envelope, in_thread, started, token
 from craftnet.tests.support.nodes import Node
 from craftnet.tests.support.redis_server import RedisServer
 from craftnet.tests.support.samples import OTHER_PLAYER, PLAYER, SESSION
@@ -220,14 +212,3 @@ class DevicesOnTwoNodesTests(LiveTestCase):
         self.assertEqual(online(message), {"phone": True, "desk": True})
         await self.publish(queued(1))
         self.assertEqual((await phone.receive())["type"], "queue_position")
-
-
-class RefusedSettingsTests(SynchronousTestCase):
-    def test_an_edge_has_no_devices(self) -> None:
-        secret = Path(self.mktemp())
-        secret.write_text("token")
-        backend = f"upstream:url=http\\://127.0.0.1\\:1:token_file={secret}"
-        settings = Settings(http="tcp:0:interface=127.0.0.1", backend=backend, devices=True)
-        environ = {SECRET_VARIABLE: SECRET}
-        error = self.assertRaises(ConfigurationError, build, settings, steady(SteppedReactor()), environ)
-        self.assertIn("--devices has no effect on an edge", str(error))

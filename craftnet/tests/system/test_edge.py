@@ -6,6 +6,7 @@ import subprocess
 import urllib.error
 import urllib.request
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -17,15 +18,25 @@ from websockets.sync.client import ClientConnection, connect
 from craftnet.access.development import SECRET_VARIABLE
 from craftnet.access.principal import ADMIN, PUBLISH, RELAY
 from craftnet.contract.close_codes import CloseCode
+from craftnet.forecast.model import CraftSample, ForecastModel, Kind, Phase
+from craftnet.forecast.state_file import encode_state
 from craftnet.providers.upstream.backend import TOKEN_VARIABLE
 from craftnet.tests.support.eventually import wait_for
 from craftnet.tests.support.live import SECRET, envelope, started, token
 from craftnet.tests.support.live_metrics import samples
 from craftnet.tests.support.ports import ReservedPort
 from craftnet.tests.support.processes import PROCESS_TIMEOUT, SCRIPTS, Running, environment, running
-from craftnet.tests.support.samples import IRON, PLAYER
+from craftnet.tests.support.samples import IRON, PLAYER, RECIPE
 
 Message = dict[str, Any]
+
+
+def half_as_long_again() -> bytes:
+    """A file of what was learned: crafts take half as long again as the authority says."""
+    model = ForecastModel()
+    for _ in range(100):
+        model.learn(CraftSample(Phase.START, Kind(RECIPE), 60.0, 90.0))
+    return encode_state(model.summary())
 
 
 class Server:
@@ -118,10 +129,12 @@ class EdgeTests(SynchronousTestCase):
     """One pair of processes for everything that leaves both running: starting them takes longer than all of it."""
 
     def setUp(self) -> None:
-        self.core = Server("--udp", "off")
+        learned = Path(self.mktemp()).absolute()
+        learned.write_bytes(half_as_long_again())
+        self.core = Server("--udp", "off", "--devices", "--learn-progress", str(learned))
         upstream = f"upstream:url={self.core.url}:linger=0:lost_after=60"
-        more = {TOKEN_VARIABLE: token(None, RELAY)}
-        self.edge = Server("--backend", upstream, "--udp", "127.0.0.1:0", "--health-interval", "0.5", **more)
+        options = ("--udp", "127.0.0.1:0", "--health-interval", "0.5", "--devices", "--learn-progress", "shared")
+        self.edge = Server("--backend", upstream, *options, **{TOKEN_VARIABLE: token(None, RELAY)})
         for server in (self.core, self.edge):
             self.addCleanup(server.close)
         core, edge = self.core.begin(), self.edge.begin()
@@ -130,15 +143,9 @@ class EdgeTests(SynchronousTestCase):
 
     def test_both_run(self) -> None:
         for check in (
-            *(
-                self.check_watch,
-                self.check_udp,
-                self.check_moves,
-                self.check_player,
-                self.check_access,
-                self.check_events,
-            ),
-            *(self.check_events, self.check_one_feed, self.check_revocation),
+            *(self.check_watch, self.check_udp, self.check_moves, self.check_player, self.check_devices),
+            *(self.check_forecasts, self.check_access, self.check_events, self.check_one_feed, self.check_revocation),
+            self.check_all_sessions,  # last: its connection stays for a while.
         ):
             with self.subTest(check.__name__):
                 check()
@@ -219,6 +226,64 @@ class EdgeTests(SynchronousTestCase):
             self.core.post(envelope("crafting.queue.update", {"type": "queue_position", **place, "queue_position": 2}))
             for watcher in (queue, everything):
                 self.assertEqual(read_to(watcher, type="queue_position")[-1]["queue_position"], 2)
+
+    def check_devices(self) -> None:
+        """A phone at the core and a computer at the edge see each other, and share what was dismissed."""
+        player_id = uuid4()
+        headers = {"Authorization": f"Bearer {token(player_id)}"}
+
+        def device(server: Server, name: str) -> ClientConnection:
+            url = f"{server.url.replace('http', 'ws', 1)}/ws/queue/{player_id}?device={name}"
+            return connect(url, additional_headers=headers)
+
+        with device(self.core, "phone") as phone, device(self.edge, "desk") as desk:
+            for each in (phone, desk):
+                shown = next(message for message in iter(lambda: read(each), None) if len(message["devices"]) == 2)  # noqa: B023 - called at once.
+                self.assertEqual(
+                    {one["name"]: one["online"] for one in shown["devices"]}, {"phone": True, "desk": True}
+                )
+            place = {"player_id": str(player_id), "queue_position": 3, "station_type": "laboratory"}
+            self.core.post(envelope("crafting.queue.update", {"type": "queue_position", **place}))
+            queued = read(desk)
+            at = {"epoch": queued["epoch"], "version": queued["version"]}
+            self.assertEqual(read(phone)["version"], queued["version"])
+            desk.send(msgspec.json.encode({"type": "dismissed", **at}).decode())
+            for each in (phone, desk):
+                moved = read(each)
+                self.assertEqual((moved["device"], moved["cursor"]["dismissed"]), ("desk", queued["version"]))
+        self.assertEqual(self.edge.metrics("craftnet_devices"), {(): 0})
+
+    def check_all_sessions(self) -> None:
+        """Over UDP, the sessions of a player join one connection to the edge as they start."""
+        player_id = uuid4()
+        first = self.start(player_id)
+        command = ["watch", "--url", self.edge.url, "--player", str(player_id), "--transport", "udp", "--json"]
+        watching = subprocess.Popen(
+            [SCRIPTS / "craftnet", *command],
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment(CRAFTNET_TOKEN=token(player_id)),
+        )
+        self.addCleanup(watching.wait)
+        self.addCleanup(watching.kill)
+        assert watching.stdout is not None
+        self.addCleanup(watching.stdout.close)
+        lines = map(msgspec.json.decode, watching.stdout)
+        self.assertEqual(next(line["session_id"] for line in lines if line.get("transport") == "udp"), str(first))
+        self.core.post(envelope("crafting.session.complete", {"session_id": str(first), "result_item_id": str(IRON)}))
+        second = self.start(player_id)
+        joined = next(line for line in lines if line.get("session_id") == str(second))
+        self.assertEqual(joined["transport"], "udp")
+        self.assertEqual(self.edge.metrics("craftnet_connections")[("transport", "udp"),], 1)
+
+    def check_forecasts(self) -> None:
+        """Watchers of the edge receive what the core has learned."""
+        session_id = self.start()
+        for server in (self.core, self.edge):
+            watcher = server.watch(session_id)
+            data = read(watcher)["progress_data"]
+            self.assertAlmostEqual(data["expected_seconds_p50"] / data["remaining_time_seconds"], 1.5, delta=0.1)
+            watcher.close()
 
     def check_access(self) -> None:
         """Who may watch what is decided as in the core."""

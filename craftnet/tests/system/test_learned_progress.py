@@ -1,0 +1,123 @@
+"""Learned progress on whole services: what clients receive that ask for it, over WebSocket and event streams."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from twisted.internet import reactor
+from websockets.exceptions import InvalidStatus
+
+from craftnet.contract.messages import rfc3339
+from craftnet.tests.support.event_source import StreamReader
+from craftnet.tests.support.live import LiveTestCase, Peer, envelope, in_thread, started, token
+from craftnet.tests.support.samples import PLAYER, SESSION
+from craftnet.tests.support.teaching import taught_crafts
+
+REFRESH = 600.0
+"""Seconds, so that updates are corrections."""
+
+PAUSE = {"session_id": str(SESSION), "pause_reason": "player_afk"}
+
+CRAFT = f"crafting/{SESSION}?player_id={PLAYER}"
+
+FIGURES = ("progress_percentage", "remaining_time_seconds", "expected_seconds_p50", "expected_seconds_p90")
+"""The percentage, the authority's remaining time, and the expected times."""
+
+
+def reported(now: float, percent: int, remaining: int) -> dict[str, Any]:
+    """The authority's report of the craft."""
+    data = {
+        "session_id": str(SESSION),
+        "progress_percentage": percent,
+        "remaining_time_seconds": remaining,
+        "status": "active",
+    }
+    return envelope("crafting.session.progress", data, timestamp=rfc3339(now))
+
+
+class ProgressTestCase(LiveTestCase):
+    settings = replace(LiveTestCase.settings, refresh=REFRESH)
+
+    def states(self, message: dict[str, Any], *wanted: int | None) -> None:
+        """Checks the first of `FIGURES` in a message, nearly: real time passes as well."""
+        for name, value in zip(FIGURES, wanted, strict=False):
+            stated = message["progress_data"].get(name)
+            near = stated is value if value is None or stated is None else abs(stated - value) <= 2
+            self.assertTrue(near, f"{name} is {stated}, not {value}: {message}")
+
+
+class LearnedProgressTests(ProgressTestCase):
+    """A service that has learned that crafts take half as long again as is estimated."""
+
+    async def setUp(self) -> None:  # type: ignore[override]  # trial awaits it; unittest would not.
+        """Start, and teach."""
+        learned = Path(self.mktemp()).absolute()
+        learned.parent.mkdir(parents=True, exist_ok=True)
+        self.settings = replace(self.settings, learn_progress=str(learned))
+        super().setUp()
+        await self.publish(*taught_crafts(reactor.seconds()))
+
+    async def watch(self, path: str, **options: Any) -> Peer:
+        return await self.open(path, token(), **options)
+
+    async def moves(self, seconds: float, percent: int, remaining: int) -> None:
+        """Time passes, and the authority reports."""
+        self.clock.advance(seconds)
+        await self.publish(reported(self.clock.wall(), percent, remaining))
+
+    async def test_a_client_that_asks_is_corrected_by_its_own_bar(self) -> None:
+        """The authority's first report agrees with the forecast, the second with neither."""
+        await self.publish(started(seconds=60))
+        plain, expecting = await self.watch(f"/ws/{CRAFT}"), await self.watch(f"/ws/{CRAFT}&expected=1")
+        for client in (plain, expecting):
+            self.states(await client.receive(), 0, 60, 90, 120)
+        await self.moves(9.0, 10, 54)
+        self.states(await plain.receive(), 10, 54, 81)
+        await self.moves(9.0, 40, 36)
+        for client in (plain, expecting):  # the first that `expecting` receives since its snapshot.
+            self.states(await client.receive(), 40, 36, 54)
+
+    async def test_everything_of_a_player(self) -> None:
+        await self.publish(started(seconds=60))
+        expecting = await self.watch(f"/ws/player/{PLAYER}?expected=1")
+        self.states(await expecting.receive(), 0, 60, 90, 120)
+        await self.moves(9.0, 10, 54)
+        await self.publish(envelope("crafting.session.pause", PAUSE, timestamp=rfc3339(self.clock.wall())))
+        paused = await expecting.receive()
+        self.assertEqual(paused["progress_data"]["status"], "paused")
+        self.states(paused, 10, 54, None, None)
+
+    async def test_an_event_stream(self) -> None:
+        await self.publish(started(seconds=60))
+        expecting = await in_thread(StreamReader, self.url, f"/sse/{CRAFT}&expected=1", token())
+        self.addCleanup(in_thread, expecting.close)
+        self.states(msgspec.json.decode((await in_thread(expecting.event)).data), 0, 60, 90, 120)
+        await self.moves(9.0, 10, 54)
+        await self.moves(9.0, 40, 36)
+        self.states(msgspec.json.decode((await in_thread(expecting.event)).data), 40, 36, 54)
+
+    async def test_a_snapshot(self) -> None:
+        await self.publish(started(seconds=60))
+        headers = {"Authorization": f"Bearer {token()}"}
+        response = await self.request("GET", f"/ws/{CRAFT}", headers=headers)
+        self.states((await response.json())["messages"][0], 0, 60, 90, 120)
+
+    async def test_another_value_is_refused(self) -> None:
+        await self.publish(started(seconds=60))
+        with self.assertRaises(InvalidStatus) as caught:
+            await self.watch(f"/ws/{CRAFT}&expected=yes")
+        self.assertEqual(caught.exception.response.status_code, 400)
+
+
+class WithoutLearningTests(ProgressTestCase):
+    async def test_the_parameter_has_no_effect(self) -> None:
+        await self.publish(*taught_crafts(reactor.seconds()))
+        await self.publish(started(seconds=60))
+        asking = await self.open(f"/ws/{CRAFT}&expected=1", token())
+        self.states(await asking.receive(), 0, 60, None, None)
+        self.clock.advance(9.0)
+        await self.publish(reported(self.clock.wall(), 10, 54))
+        self.states(await asking.receive(), 10, 54, None, None)

@@ -5,6 +5,7 @@ const config: UserConfig = defineConfig({
     index: "src/index.ts",
     lz4: "src/lz4.ts",
     react: "src/react.ts",
+    devices: "src/devices.ts",
     "node-udp": "src/node-udp/index.ts",
     debug: "src/debug.ts",
   },

@@ -3,7 +3,7 @@ import type { AnyFeed } from "./feed.js";
 import { Craft, Health, Queue } from "./feeds.js";
 import type { Options, Shared } from "./options.js";
 import { Plan } from "./plan.js";
-import type { Player } from "./player.js";
+import type { Player, PlayerOptions } from "./player.js";
 import type { Snapshots, SnapshotTarget } from "./snapshot.js";
 import { Tokens } from "./tokens.js";
 import type { WebSocketConstructor } from "./transports/transport.js";
@@ -42,19 +42,25 @@ export class Craftnet extends Emitter<CraftnetEvents> {
     };
   }
 
-  /** Watches one craft of a player, from `resume`, the position of an earlier feed, where it is given. */
-  crafting(sessionId: string, { playerId, resume }: { playerId: string; resume?: string }): Craft {
-    return this.#begin(new Craft(this.#shared, sessionId, playerId, resume));
+  /**
+   * Watches one craft of a player, from `resume`, the position of an earlier feed, where it is given. With `expected`, the
+   * percent advances by the time that the server expects, where it has learned how long such crafts take.
+   */
+  crafting(
+    sessionId: string,
+    { playerId, resume, expected }: { playerId: string; resume?: string; expected?: boolean },
+  ): Craft {
+    return this.#begin(new Craft(this.#shared, sessionId, playerId, resume, expected));
   }
 
-  /** Watches a player's places in queues. */
-  queue(playerId: string, { resume }: { resume?: string } = {}): Queue {
-    return this.#begin(new Queue(this.#shared, playerId, resume));
+  /** Watches a player's places in queues. `device` is the name of this device: see @craftnet/client/devices. */
+  queue(playerId: string, { resume, device }: { resume?: string; device?: string } = {}): Queue {
+    return this.#begin(new Queue(this.#shared, playerId, resume, device));
   }
 
   /** Watches everything of a player: crafts as they start and end, and places in queues. */
-  async player(playerId: string): Promise<Player> {
-    return this.#begin(new (await import("./player.js")).Player(this.#shared, playerId));
+  async player(playerId: string, options: PlayerOptions = {}): Promise<Player> {
+    return this.#begin(new (await import("./player.js")).Player(this.#shared, playerId, options));
   }
 
   /** Watches the health of services, of all when none is named. */

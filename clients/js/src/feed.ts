@@ -215,6 +215,16 @@ export abstract class Feed<
     if (this.#state === "live" && !this.#offer(token)) this.#connect();
   }
 
+  /** @internal Sends a text message; false when the feed is not connected, or its transport only listens. */
+  send(text: string): boolean {
+    try {
+      this.#link!.send!(text);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
   /** @internal Ends the feed with this result. */
   finish(result: EndResult, reason: string): void {
     if (this.#ended) return;

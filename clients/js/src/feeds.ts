@@ -1,9 +1,17 @@
 /** The feeds of one craft, of a player's queues, and of health. */
 
 import { crafting, health, queue } from "./core/reduce.js";
-import type { CraftChange, CraftState, HealthChange, HealthState, QueueChange, QueueState } from "./core/reduce.js";
+import type {
+  CraftChange,
+  CraftState,
+  HealthChange,
+  HealthState,
+  QueueChange,
+  QueuePlaceChange,
+  QueueState,
+} from "./core/reduce.js";
 import { Shown, type Material, type QueuePlace } from "./core/model.js";
-import type { HealthNews, HealthReport, QueueNews } from "./core/messages.js";
+import type { HealthNews, HealthReport } from "./core/messages.js";
 import { Feed, type Ended, type FeedEvents } from "./feed.js";
 import type { Shared } from "./options.js";
 import { Progress, type Clock } from "./progress.js";
@@ -33,6 +41,9 @@ export interface CraftEvents extends FeedEvents {
 
 /** Makes snapshots of a craft's states; the same one while nothing has changed. */
 export class CraftView {
+  /** `byExpected` as in `Progress`. */
+  constructor(private readonly byExpected?: boolean) {}
+
   #shown = new Shown();
   #of: CraftState | undefined;
   #snapshot: CraftSnapshot | undefined;
@@ -44,7 +55,7 @@ export class CraftView {
     if (same && of.materials === materials && of.queues === queues) return held!;
     this.#of = state;
     return (this.#snapshot = {
-      progress: same ? held!.progress : progress && new Progress(progress, this.#shown, clock),
+      progress: same ? held!.progress : progress && new Progress(progress, this.#shown, clock, this.byExpected),
       materials: Object.values(materials),
       queues: Object.values(queues),
     });
@@ -53,10 +64,11 @@ export class CraftView {
 
 /** One craft. It ends when the craft does. */
 export class Craft extends Feed<CraftState, CraftChange, CraftEvents, CraftChange<Progress>> {
-  #view = new CraftView();
+  #view: CraftView;
 
-  constructor(shared: Shared, sessionId: string, playerId: string, resume?: string) {
-    super(shared, { kind: "crafting", sessionId, playerId }, crafting, resume);
+  constructor(shared: Shared, sessionId: string, playerId: string, resume?: string, expected?: boolean) {
+    super(shared, { kind: "crafting", sessionId, playerId, ...(expected && { expected }) }, crafting, resume);
+    this.#view = new CraftView(expected);
   }
 
   protected get complete(): boolean {
@@ -78,13 +90,13 @@ export class Craft extends Feed<CraftState, CraftChange, CraftEvents, CraftChang
 }
 
 export interface QueueEvents extends FeedEvents {
-  queue: { readonly news: QueueNews; readonly place: QueuePlace };
+  queue: Omit<QueuePlaceChange, "type">;
 }
 
 /** A player's places in the queues of all stations. */
 export class Queue extends Feed<QueueState, QueueChange, QueueEvents> {
-  constructor(shared: Shared, playerId: string, resume?: string) {
-    super(shared, { kind: "queue", playerId }, queue, resume);
+  constructor(shared: Shared, playerId: string, resume?: string, device?: string) {
+    super(shared, { kind: "queue", playerId, ...(device != null && { device }) }, queue, resume);
   }
 
   protected get complete(): boolean {

@@ -11,12 +11,25 @@ export interface PlayerEvents extends QueueEvents {
   craft: PlayerCraftChange<CraftSnapshot>;
 }
 
+export interface PlayerOptions {
+  /** The name with which this device registers: see `Devices` of @craftnet/client/devices. */
+  readonly device?: string;
+  /** As for `Craftnet.crafting`. */
+  readonly expected?: boolean;
+}
+
 /** Everything of a player: crafts as they start and end, and places in queues. Begins with the whole state each time. */
 export class Player extends Feed<PlayerState, PlayerChange, PlayerEvents, PlayerChange<CraftSnapshot>> {
   #views = new Map<string, CraftView>();
+  #expected: boolean | undefined;
 
-  constructor(shared: Shared, playerId: string) {
-    super(shared, { kind: "player", playerId }, player);
+  constructor(shared: Shared, playerId: string, { device, expected }: PlayerOptions) {
+    super(
+      shared,
+      { kind: "player", playerId, ...(device != null && { device }), ...(expected && { expected }) },
+      player,
+    );
+    this.#expected = expected;
   }
 
   protected get complete(): boolean {
@@ -32,7 +45,7 @@ export class Player extends Feed<PlayerState, PlayerChange, PlayerEvents, Player
   }
 
   #view(sessionId: string, craft: CraftState): CraftSnapshot {
-    const view = this.#views.get(sessionId) ?? new CraftView();
+    const view = this.#views.get(sessionId) ?? new CraftView(this.#expected);
     if (sessionId in this.data.crafts) this.#views.set(sessionId, view);
     else this.#views.delete(sessionId);
     return view.of(craft, this);

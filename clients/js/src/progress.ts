@@ -1,4 +1,4 @@
-import { remainingAt, type ProgressModel, type Shown } from "./core/model.js";
+import { expectedAt, remainingAt, type Expectation, type ProgressModel, type Shown } from "./core/model.js";
 
 /** The server's clock. */
 export interface Clock {
@@ -12,9 +12,12 @@ export interface Progress extends ProgressModel {}
 export class Progress {
   #shown: Shown;
   #clock: Clock;
+  #bar: ProgressModel;
 
-  constructor(model: ProgressModel, shown: Shown, clock: Clock) {
+  /** With `byExpected`, the percent advances by the expected time, where there is one. */
+  constructor(model: ProgressModel, shown: Shown, clock: Clock, byExpected?: boolean) {
     Object.assign(this, model);
+    this.#bar = byExpected && model.expected ? { ...model, remaining: model.expected.p50 } : model;
     this.#shown = shown;
     this.#clock = clock;
   }
@@ -24,11 +27,16 @@ export class Progress {
    * `at` is Unix milliseconds on the server's clock, this moment unless given.
    */
   percentAt(at: number = this.#clock.serverTime): number {
-    return this.#shown.at(this, at);
+    return this.#shown.at(this.#bar, at);
   }
 
-  /** Seconds to completion; null when unknown. */
+  /** Seconds to completion as the game's authority states them; null when unknown. */
   remainingAt(at: number = this.#clock.serverTime): number | null {
     return remainingAt(this, at);
+  }
+
+  /** Seconds to completion by what the server has learned from other crafts; null when it does not say. */
+  expectedAt(at: number = this.#clock.serverTime): Expectation | null {
+    return expectedAt(this, at);
   }
 }

@@ -81,17 +81,17 @@ function watched<F extends { on(type: any, handler: () => void): unknown }>(
 
 const NO_CRAFT: CraftSnapshot = { progress: null, materials: [], queues: [] };
 
-/** One craft of a player. */
+/** One craft of a player; `expected` as for `Craftnet.crafting`. */
 export function useCraft(
   craftnet: Craftnet,
   sessionId: string,
-  { playerId }: { playerId: string },
+  { playerId, expected }: { playerId: string; expected?: boolean },
 ): FeedView<CraftSnapshot> {
   const make = () =>
     new Store<CraftSnapshot>(NO_CRAFT, (changed) =>
-      watched(craftnet.crafting(sessionId, { playerId }), ["progress", "materials", "queue"], changed),
+      watched(craftnet.crafting(sessionId, { playerId, expected }), ["progress", "materials", "queue"], changed),
     );
-  const store = storeOf(craftnet, `${sessionId} ${playerId}`, make);
+  const store = storeOf(craftnet, `${sessionId} ${playerId} ${!!expected}`, make);
   return useSyncExternalStore(store.subscribe, store.get, store.get);
 }
 

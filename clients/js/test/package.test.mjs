@@ -14,6 +14,7 @@ const ENTRIES = {
   ".": "Craftnet",
   "./lz4": "unpackBlock",
   "./react": "useCraft",
+  "./devices": "Devices",
   "./node-udp": "udp",
   "./debug": "SimulatedNetwork",
 };

@@ -9,6 +9,8 @@ interface ProgressData {
   current_quality?: number;
   target_quality?: number;
   failure_reason?: string;
+  expected_seconds_p50?: number;
+  expected_seconds_p90?: number;
 }
 
 interface MaterialData {
@@ -80,6 +82,9 @@ export function progressOf(data: ProgressData, anchor: number): ProgressModel {
     quality: data.current_quality ?? null,
     targetQuality: data.target_quality ?? null,
     failureReason: data.failure_reason ?? null,
+    ...(data.expected_seconds_p50 != null && {
+      expected: { p50: data.expected_seconds_p50, p90: data.expected_seconds_p90! },
+    }),
   };
 }
 

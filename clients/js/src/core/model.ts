@@ -2,6 +2,14 @@
 
 export type Status = "active" | "paused" | "interrupted" | "completed" | "failed";
 
+/** How long a craft is expected to take, by what the server has learned: seconds from the anchor of its progress. */
+export interface Expectation {
+  /** Half of all crafts like this one take no longer. */
+  readonly p50: number;
+  /** Nine in ten take no longer. */
+  readonly p90: number;
+}
+
 /** A progress as the server last sent it; `percentAt` continues it. */
 export interface ProgressModel {
   readonly status: Status;
@@ -15,6 +23,8 @@ export interface ProgressModel {
   readonly quality: number | null;
   readonly targetQuality: number | null;
   readonly failureReason: string | null;
+  /** Missing where the server does not say. */
+  readonly expected?: Expectation;
 }
 
 export type ProblemType = "insufficient_quantity" | "quality_too_low" | "material_unavailable";
@@ -68,6 +78,13 @@ export function remainingAt({ status, remaining, anchor }: ProgressModel, at: nu
   return status === "active" && remaining !== null
     ? Math.max(0, remaining - Math.max(0, at - anchor) / 1000)
     : remaining;
+}
+
+/** How long the craft is expected to take from `at` on; null when the server does not say. */
+export function expectedAt({ status, expected, anchor }: ProgressModel, at: number): Expectation | null {
+  if (!expected || status !== "active") return null;
+  const left = (seconds: number) => Math.max(0, seconds - Math.max(0, at - anchor) / 1000);
+  return { p50: left(expected.p50), p90: left(expected.p90) };
 }
 
 /** What a player has been shown: it runs backwards only when the craft itself went back. */

@@ -22,6 +22,8 @@ export interface PlayerCraftChange<C = CraftState> {
   readonly type: "craft";
   readonly sessionId: string;
   readonly craft: C;
+  /** The newest position of the craft's messages; null before the server sent one. */
+  readonly position: string | null;
 }
 
 export type PlayerChange<C = CraftState> = PlayerCraftChange<C> | QueueChange;
@@ -43,6 +45,6 @@ export const player: Rules<PlayerState, PlayerChange> = {
     const [craft] = crafting.receive(state.crafts[sessionId] ?? crafting.initial, arrival, now);
     const ended = ENDED.test(craft.progress?.status ?? "");
     const crafts = ended ? without(state.crafts, sessionId) : { ...state.crafts, [sessionId]: craft };
-    return [{ ...state, clock: craft.clock, crafts }, [{ type: "craft", sessionId, craft }]];
+    return [{ ...state, clock: craft.clock, crafts }, [{ type: "craft", sessionId, craft, position: craft.position }]];
   },
 };

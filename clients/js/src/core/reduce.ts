@@ -58,7 +58,15 @@ export type CraftChange<P extends ProgressModel = ProgressModel> =
   | { readonly type: "queue"; readonly place: QueuePlace }
   | Recovered;
 
-export type QueueChange = { readonly type: "queue"; readonly news: QueueNews; readonly place: QueuePlace } | Recovered;
+export interface QueuePlaceChange {
+  readonly type: "queue";
+  readonly news: QueueNews;
+  readonly place: QueuePlace;
+  /** The position of the message. */
+  readonly position: string | null;
+}
+
+export type QueueChange = QueuePlaceChange | Recovered;
 
 export interface HealthChange {
   readonly type: "health";
@@ -161,7 +169,8 @@ export const queue: Rules<QueueState, QueueChange> = {
     const place = placeIn(message);
     const key = place.stationType ?? "";
     const places = LEAVING.test(message.type) ? without(next.places, key) : { ...next.places, [key]: place };
-    return [{ ...next, places }, [{ type: "queue", news: message.type as QueueNews, place }]];
+    const news = message.type as QueueNews;
+    return [{ ...next, places }, [{ type: "queue", news, place, position: positionOf(message) ?? null }]];
   },
 };
 

@@ -5,8 +5,9 @@ import type { Ending } from "../core/endings.js";
 
 /** What a feed watches. */
 export type Target =
-  | { readonly kind: "crafting"; readonly sessionId: string; readonly playerId: string }
-  | { readonly kind: "queue" | "player"; readonly playerId: string }
+  | { readonly kind: "crafting"; readonly sessionId: string; readonly playerId: string; readonly expected?: boolean }
+  | { readonly kind: "queue"; readonly playerId: string; readonly device?: string }
+  | { readonly kind: "player"; readonly playerId: string; readonly device?: string; readonly expected?: boolean }
   | { readonly kind: "health"; readonly services: readonly string[] };
 
 /** What a transport needs for one connection. */
@@ -38,6 +39,8 @@ export interface Link {
   close(): void;
   /** Shows a fresh token, or the same one to see whether the server answers; false when it cannot be done. */
   offer(token: string): boolean;
+  /** Sends a text message; missing where the transport only listens. */
+  send?(text: string): void;
 }
 
 export interface Transport {
@@ -70,6 +73,8 @@ export function route({ target, resume, heartbeat }: Request, root: "ws" | "sse"
     if (id !== target.playerId) query.push(["player_id", target.playerId]);
     // A position that never was: the first message, at once, then says where the feed is.
     query.push(["resume", resume ?? "0:0"]);
+    if ("expected" in target) query.push(["expected", 1]);
+    if ("device" in target) query.push(["device", target.device]);
   } else if (target.services.length) query.push(["services", target.services]);
   return `${path}?${query.map(([name, value]) => `${name}=${encodeURIComponent(String(value))}`).join("&")}`;
 }

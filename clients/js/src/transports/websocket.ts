@@ -34,7 +34,10 @@ class Connection implements Link {
   #before: Promise<unknown> = Promise.resolve(); // what is still being unpacked
 
   constructor(transport: WebSocketTransport, request: Request, listener: Listener) {
-    const protocols = [...transport.offered.map((each) => SUBPROTOCOLS[each]), `bearer.${request.token}`];
+    // Binary messages have no expected times.
+    const others = "expected" in request.target ? transport.offered.filter((each) => each !== "bin") : [];
+    const offered = others.length ? others : transport.offered;
+    const protocols = [...offered.map((each) => SUBPROTOCOLS[each]), `bearer.${request.token}`];
     const socket = new request.WebSocket!(request.url.replace(/^http/, "ws") + route(request, "ws"), protocols);
     this.#socket = socket;
     this.#listener = listener;
@@ -74,8 +77,12 @@ class Connection implements Link {
   }
 
   offer(token: string): boolean {
-    this.#socket.send(JSON.stringify({ type: "token", token }));
+    this.send(JSON.stringify({ type: "token", token }));
     return true;
+  }
+
+  send(text: string): void {
+    this.#socket.send(text);
   }
 
   close(): void {

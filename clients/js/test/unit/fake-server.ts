@@ -20,8 +20,10 @@ export const PLAYER = "11111111-1111-4111-8111-111111111111";
 export const IRON = "22222222-2222-4222-8222-222222222222";
 
 /** One connection that a feed has opened. */
-export class Connection implements Link {
+export class Connection {
   closed = false;
+  /** The text messages that the feed has sent. */
+  received: string[] = [];
   offered: string[] = [];
   answers = true;
 
@@ -67,7 +69,11 @@ export class FakeTransport implements Transport {
   open(request: Request, listener: Listener): Link {
     const connection = new Connection(request, listener, this.canRenew);
     this.connections.push(connection);
-    return connection;
+    return {
+      close: () => connection.close(),
+      offer: (token) => connection.offer(token),
+      send: (text) => void connection.received.push(text),
+    };
   }
 
   get newest(): Connection {

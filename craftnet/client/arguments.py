@@ -70,7 +70,8 @@ def parser(others: Mapping[str, OtherCommand] = MappingProxyType({})) -> argpars
     """The parser of the command line.
 
     Arguments:
-        others: further commands, by their names; a name of two words is below `craftnet token`.
+        others: further commands, by their names; a name of two words is below the command of the first, which is
+            before it.
     """
     command = argparse.ArgumentParser(
         prog="craftnet", description="Client of the crafting network service, and tools for its operators."
@@ -83,8 +84,11 @@ def parser(others: Mapping[str, OtherCommand] = MappingProxyType({})) -> argpars
     _add_audit(commands)
     admin_arguments.add_commands(commands, _add_server)
     _add_completion(commands)
+    parsers = commands.choices
     for name, other in others.items():
         group, _, last = name.rpartition(" ")
+        if group not in groups:
+            groups[group] = parsers[group].add_subparsers(metavar="COMMAND")
         added = groups[group].add_parser(last, help=other.text)
         if other.add is not None:
             other.add(added)

@@ -44,6 +44,13 @@ COMMANDS = {
         "add_analyse",
         takes_options=False,
     ),
+    "analyse erase": OperatorCommand(
+        "make what is recorded about a player unattributable",
+        "craftnet.operator.analysis.erasure",
+        "erase",
+        "add_erase",
+        takes_options=False,
+    ),
     "check-config": OperatorCommand(
         "check a configuration without starting a server",
         "craftnet.operator.configuration",

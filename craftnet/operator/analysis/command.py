@@ -19,7 +19,6 @@ from rich.text import Text
 
 from craftnet import __version__
 from craftnet.errors import ConfigurationError
-from craftnet.operator.analysis.erasure import erase
 from craftnet.operator.analysis.figures import ReportSection, Table, Unit, heading, text_of
 from craftnet.operator.analysis.report import page
 from craftnet.runtime.files import write_whole
@@ -47,13 +46,11 @@ examples:
 
 
 def analyse(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
-    """Runs `craftnet analyse`, or `craftnet analyse erase`; returns the exit code.
+    """Runs `craftnet analyse`; returns the exit code.
 
     Raises:
         ConfigurationError: the recording, a file or an option cannot be used.
     """
-    if arguments[:1] == ["erase"]:
-        return erase(arguments[1:])
     parser = argparse.ArgumentParser(prog="craftnet analyse", allow_abbrev=False)
     add_analyse(parser)
     options = parser.parse_args(arguments)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from uuid import UUID
@@ -13,7 +13,7 @@ from craftnet.observe.audit.pseudonyms import Pseudonyms
 from craftnet.recording.description import description_of
 
 
-def erase(arguments: Sequence[str]) -> int:
+def erase(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """Runs `craftnet analyse erase`; returns the exit code.
 
     Raises:

@@ -164,6 +164,8 @@ class CompletionTests(SynchronousTestCase):
         self.assertEqual(self.completed("token", "check", "--ro"), ["--route"])
         self.assertEqual(self.completed("token", "check", "--aut"), ["--auth"])
         self.assertEqual(self.completed("config", "--log-format", "js"), ["json"])
+        self.assertEqual(self.completed("analyse", "er"), ["erase"])
+        self.assertEqual(self.completed("analyse", "erase", "--player"), ["--player", "--players"])
 
     def test_other_shells(self) -> None:
         """zsh has bash's script; fish has one line for each word."""

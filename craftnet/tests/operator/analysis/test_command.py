@@ -210,7 +210,7 @@ class ErasureTests(CommandCase):
         """What is printed."""
         out = io.StringIO()
         with contextlib.redirect_stdout(out):
-            self.assertEqual(analyse(["erase", str(self.folder), *arguments], {}), 0)
+            self.assertEqual(erase([str(self.folder), *arguments], {}), 0)
         return out.getvalue()
 
     def test_erasure(self) -> None:
@@ -246,5 +246,5 @@ class ErasureTests(CommandCase):
 
     def test_missing_keys(self) -> None:
         self.keys.unlink()
-        error = self.assertRaises(ConfigurationError, erase, [str(self.folder), "--player", str(PLAYER)])
+        error = self.assertRaises(ConfigurationError, erase, [str(self.folder), "--player", str(PLAYER)], {})
         self.assertIn("run this on the server's machine, or name the file with --players", str(error))

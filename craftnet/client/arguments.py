@@ -18,6 +18,8 @@ from craftnet.client.completion import SHELLS
 from craftnet.client.core.api_requests import KEY_EXCHANGES
 from craftnet.client.core.durations import duration
 from craftnet.client.load import command as load_command
+from craftnet.contract.devices import device_name
+from craftnet.errors import BadRequest
 from craftnet.observe.audit import command as audit_command
 
 TOKEN_VARIABLE = "CRAFTNET_TOKEN"
@@ -135,6 +137,13 @@ def _add_watch(commands: Any) -> None:  # argparse has no public name for what a
         "--json", action="store_true", help='print each message as a line of JSON with an additional field "transport"'
     )
     watch.add_argument(
+        "--device",
+        metavar="NAME",
+        type=_device,
+        help="also register as this device of the player, such as terminal, on a server with --devices: shows the "
+        "player's other devices, and what they have seen and dismissed. It needs the player's own token",
+    )
+    watch.add_argument(
         "--figures",
         action="store_true",
         help="over UDP, also print lines about the connection: round trip, jitter, loss and the possible error of the "
@@ -147,6 +156,14 @@ def _add_watch(commands: Any) -> None:  # argparse has no public name for what a
         default="60s",
         help="give up after the server was unreachable for this long; 0: at once (default: %(default)s)",
     )
+
+
+def _device(text: str) -> str:
+    """The name of a device; refused as argparse wants it."""
+    try:
+        return device_name(text)
+    except BadRequest as refusal:
+        raise argparse.ArgumentTypeError(refusal.message) from None
 
 
 def _add_token(commands: Any) -> Any:

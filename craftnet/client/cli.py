@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from io import TextIOWrapper
 from types import MappingProxyType
-from typing import TYPE_CHECKING, TextIO, cast
+from typing import TYPE_CHECKING, TextIO, TypeVar, cast
 from uuid import UUID
 
 from rich.console import Console
@@ -35,8 +35,10 @@ from craftnet.client.core.watch import Watch, WatchOutcome, WatchVerdict
 from craftnet.client.load import command as load_command
 from craftnet.client.load.posting import LoadFailed
 from craftnet.client.output import wording
+from craftnet.client.output.devices import DevicesOutput
 from craftnet.client.output.line_output import LineOutput, QualityReporter, labelled, note
 from craftnet.client.output.terminal import Screen
+from craftnet.client.transports.device_feed import DeviceFeed, DeviceListener
 from craftnet.client.transports.player_stream import PlayerStream
 from craftnet.client.transports.udp import SharedUdpTransport
 from craftnet.client.transports.udp_connections import UdpConnections
@@ -52,6 +54,8 @@ if TYPE_CHECKING:  # for annotations only.
     class _Reactor(IReactorCore, IClock):
         """The parts of the reactor that the command needs."""
 
+
+T = TypeVar("T")
 
 UNREACHABLE, USAGE, FAILED, INTERRUPTED, NO_READER = 1, 2, 3, 130, 141
 EXIT_CODES = {
@@ -140,6 +144,10 @@ class WatchSetup:
         found = await sessions_under_way(self._requests, feed, listing, token)
         return self._token.after(found) if isinstance(found, Ending) else found
 
+    def device_feed(self, name: str, listener: DeviceListener) -> DeviceFeed:
+        """What registers a device of the player."""
+        return DeviceFeed(self._reactor, self._address, self._options.player, name, self._token, listener)
+
     def close(self) -> None:
         """Closes what is still open."""
         self._connections.close()
@@ -163,6 +171,7 @@ def begin_watch(
     """
     means = WatchSetup(reactor, options, Address(options.url), bearer(options, environ))
     viewer = Viewer(reactor, options, means, out, err)
+    stop_devices = viewer.follow_devices()
     if not options.sessions:
         following = follow(
             reactor,
@@ -181,9 +190,10 @@ def begin_watch(
             finally:
                 means.close()
 
-        return Deferred.fromCoroutine(followed())
+        return Deferred.fromCoroutine(followed()).addBoth(stop_devices)
     named = labels(options.sessions)
     watching = all_of([viewer.watch(session_id, label) for session_id, label in named.items()])
+    watching.addBoth(stop_devices)
     return watching.addCallback(lambda outcomes: viewer.exit_code(dict(zip(named.values(), outcomes, strict=True))))
 
 
@@ -198,6 +208,25 @@ class Viewer:
         self._means = means
         self._out = out
         self._err = err
+        self._screens = 0
+        self._devices: DevicesOutput | None = None
+
+    def follow_devices(self) -> Callable[[T], T]:
+        """Registers the device and shows the others, if --device asks for it; returns what ends that."""
+        name, feed = self._options.device, None
+        if name is not None:
+            self._devices = DevicesOutput(
+                name, self._out, self._err, as_json=self._options.json, live=lambda: bool(self._screens)
+            )
+            feed = self._means.device_feed(name, self._devices)
+            feed.start()
+
+        def stop(result: T) -> T:
+            if feed is not None:
+                feed.stop()
+            return result
+
+        return stop
 
     def watch(self, session_id: UUID, label: str = "") -> Deferred[WatchOutcome]:
         """Watches a session.
@@ -208,7 +237,10 @@ class Viewer:
         options, console = self._options, Console(file=self._out)
         screen = None
         if not label and not options.json and self._out.isatty() and not console.is_dumb_terminal:
-            screen = Screen(self._reactor, console, WatchedSession(session_id))
+            devices = self._devices
+            screen = Screen(
+                self._reactor, console, WatchedSession(session_id), lambda: "" if devices is None else devices.newest
+            )
         figures = QualityReporter(session_id, self._reactor.seconds) if options.figures else None
         lines = LineOutput(self._out, self._err, as_json=options.json, label=label, figures=figures)
         observer: IObserver = screen or lines
@@ -218,7 +250,13 @@ class Viewer:
         if screen is None:
             return watch.start()
         screen.start()
-        return watch.start().addBoth(_leave, screen)
+        self._screens += 1
+        return watch.start().addBoth(self._leave, screen)
+
+    def _leave(self, result: WatchOutcome, screen: Screen) -> WatchOutcome:
+        self._screens -= 1
+        screen.stop()
+        return result
 
     def waiting(self, delay: float, ending: Ending) -> None:
         """Reports why nothing can be watched now, and when the next attempt follows."""
@@ -235,11 +273,6 @@ class Viewer:
                 print(f"{labelled('craftnet', label)}: {wording.printable(outcome.reason)}", file=self._err)
         codes = {EXIT_CODES[outcome.verdict] for outcome in outcomes.values()}
         return next((code for code in (UNREACHABLE, FAILED) if code in codes), 0)
-
-
-def _leave(result: WatchOutcome, screen: Screen) -> WatchOutcome:
-    screen.stop()
-    return result
 
 
 def make_printable(stream: TextIO, *, as_json: bool = False) -> None:

@@ -58,6 +58,11 @@ class Address:
         route = self._base.replace(scheme="https" if self.secure else "http")
         return str(route.child(transport, "player", str(player_id)).to_text())
 
+    def queue(self, player_id: UUID, device: str) -> str:
+        """The WebSocket URL of a player's queues, on which a client registers as the player's device of that name."""
+        route = self._base.replace(scheme="wss" if self.secure else "ws").child("ws", "queue", str(player_id))
+        return str(route.add("device", device).to_text())
+
     def connect(self, session_id: UUID) -> str:
         """The URL that opens a UDP session."""
         route = self._base.replace(scheme="https" if self.secure else "http")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
@@ -38,7 +40,12 @@ _COLOURS = {
 
 
 def picture(
-    feed: WatchedSession, percent: float, remaining: float | None, connection: str, expected: str = ""
+    feed: WatchedSession,
+    percent: float,
+    remaining: float | None,
+    connection: str,
+    expected: str = "",
+    devices: str = "",
 ) -> RenderableType:
     """Everything that is known, for a terminal.
 
@@ -47,6 +54,7 @@ def picture(
         remaining: seconds.
         connection: the transport and its measurements, or why there is no connection.
         expected: how long the craft is expected to take still.
+        devices: the player's devices.
     """
     rows: list[RenderableType] = [Text(f"craft {feed.session_id}", style="bold")]
     progress = feed.progress
@@ -68,6 +76,8 @@ def picture(
     if feed.queue is not None and not feed.over:
         rows.append(Text(wording.queue(feed.queue), style="magenta"))
     rows.extend(Text(wording.material(problem), style="yellow") for problem in feed.problems)
+    if devices:
+        rows.append(Text(devices, style="dim"))
     rows.append(Text(connection, style="dim"))
     return Group(*rows)
 
@@ -80,11 +90,15 @@ class Screen:
         reactor: the clock, also for frames.
         console: the terminal.
         feed: the state at the start.
+        devices: returns what is shown of the player's devices.
     """
 
-    def __init__(self, reactor: IReactorTime, console: Console, feed: WatchedSession) -> None:
+    def __init__(
+        self, reactor: IReactorTime, console: Console, feed: WatchedSession, devices: Callable[[], str] = str
+    ) -> None:
         self._reactor = reactor
         self._feed = feed
+        self._devices = devices
         self._connection = ""
         self._line: ConnectionQuality | None = None
         self._display = SmoothedProgress()
@@ -135,4 +149,5 @@ class Screen:
         connection = self._connection
         if self._line is not None:
             connection += f", {self._line.shown(self._display.deviation(now) + SHOWN_RESOLUTION).words}"
-        self._live.update(picture(self._feed, percent, remaining, connection, expected), refresh=True)
+        shown = picture(self._feed, percent, remaining, connection, expected, self._devices())
+        self._live.update(shown, refresh=True)

@@ -11,6 +11,7 @@ from craftnet.contract.messages import (
     MaterialProblem,
     QueueStatusData,
     WebSocketCraftingMessage,
+    WebSocketQueueMessage,
 )
 
 
@@ -66,6 +67,15 @@ def queue(status: QueueStatusData) -> str:
     if status.estimated_wait_seconds is not None:
         text += f", about {clock(status.estimated_wait_seconds)} to wait"
     return text
+
+
+def queue_message(news: WebSocketQueueMessage) -> str:
+    """One message of a queue feed that has a place."""
+    status = QueueStatusData(
+        player_id=news.player_id, queue_position=news.queue_position or 1, station_type=news.station_type
+    )
+    place = queue(status)
+    return place if news.type == "queue_position" else f"{news.type.replace('_', ' ')}, {place}"
 
 
 def message(news: WebSocketCraftingMessage) -> str:

@@ -110,6 +110,7 @@ LAYERS: dict[str, set[str]] = {
     "craftnet.client": {
         "client.admin",
         *("craftnet", "access", "client.core", "client.transports", "client.output", "client.load", "observe.audit"),
+        "contract",
     },
     "craftnet.server.options": {
         *("crafting", "limits", "observe.health", "feeds", "http.routes"),

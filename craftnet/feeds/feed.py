@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 from uuid import UUID
 
+from msgspec import Struct
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
@@ -21,8 +22,9 @@ from craftnet.crafting.state import MaterialsChange, QueueChange
 from craftnet.crafting.updates import Update, whole_or_nothing
 from craftnet.errors import Unavailable
 from craftnet.feeds.epoch import FeedEpochs
-from craftnet.feeds.recovery import MissedChanges, RecentChanges, missed_changes
+from craftnet.feeds.recovery import NO_CHANGES, MissedChanges, RecentChanges, missed_changes
 from craftnet.interfaces import ISubscriber
+from craftnet.providers.sources import Sources
 from craftnet.runtime.deferreds import Waiters
 
 
@@ -33,37 +35,39 @@ class DeliveryTracer(Protocol):
         """Delivers `update` to each of `subscribers`, in order."""
 
 
-class Feed(ABC):
-    """The watchers of one thing.
+class FeedContext(Struct, frozen=True):
+    """Shared by all feeds of one kind: a feed is small, since each watched session has one.
 
-    Arguments:
-        key: the id of what is watched.
+    Attributes:
         counted: called with the key and the number of watchers added (or, negative, removed), after each change.
         came_back: called for each watcher that resumes, with whether everything it missed was known.
         epochs: the epochs of positions.
         tracer: delivers updates with spans; None: without.
     """
 
-    __slots__ = (
-        *("_came_back", "_clock", "_closed", "_counted", "_epochs", "_greeted", "_key", "_opening", "_past"),
-        *("_tracer", "_waiting"),
-    )
+    counted: Callable[[UUID, int], None]
+    came_back: Callable[[bool], None]
+    epochs: FeedEpochs
+    sources: Sources
+    clock: IClock
+    tracer: DeliveryTracer | None = None
 
-    def __init__(
-        self,
-        key: UUID,
-        counted: Callable[[UUID, int], None],
-        came_back: Callable[[bool], None],
-        epochs: FeedEpochs,
-        clock: IClock,
-        tracer: DeliveryTracer | None = None,
-    ) -> None:
-        self._tracer = tracer
+
+AnyContext = TypeVar("AnyContext", bound=FeedContext)
+
+
+class Feed(ABC, Generic[AnyContext]):
+    """The watchers of one thing.
+
+    Arguments:
+        key: the id of what is watched.
+    """
+
+    __slots__ = ("_closed", "_context", "_greeted", "_key", "_opening", "_past", "_waiting")
+
+    def __init__(self, key: UUID, context: AnyContext) -> None:
         self._key = key
-        self._counted = counted
-        self._came_back = came_back
-        self._epochs = epochs
-        self._clock = clock
+        self._context = context
         # Tuples, since nearly every feed has one watcher: a dict of one takes four times the memory.
         self._greeted: tuple[ISubscriber, ...] = ()  # those that have their snapshot, in the order of delivery.
         self._waiting: tuple[ISubscriber, ...] = ()  # those that wait for it.
@@ -74,16 +78,15 @@ class Feed(ABC):
     @property
     def position(self) -> Position:
         """The present position of the feed."""
-        return Position(self._epochs.now(), self.versions().encoded)
+        return Position(self._context.epochs.now(), self.versions().encoded)
 
     @property
     def past(self) -> RecentChanges | None:
-        """The recent changes in the present epoch; None while the feed is not open."""
-        return self.past_in(self._epochs.now())
+        """The recent changes in the present epoch; None while the feed is not open.
 
-    def past_in(self, epoch: str) -> RecentChanges | None:
-        """As `past`, for a caller that knows the present epoch."""
-        past = self._past
+        A change is kept in the value from before it: nothing is kept of a feed before its first change.
+        """
+        past, epoch = self._past, self._context.epochs.now()
         if past is not None and past.epoch != epoch:
             past = self._past = RecentChanges.of(epoch, self.versions())
         return past
@@ -118,7 +121,7 @@ class Feed(ABC):
             Unavailable: a source is unreachable, or this node lags behind what others may have delivered.
         """
         self._waiting += (subscriber,)
-        self._counted(self._key, 1)
+        self._context.counted(self._key, 1)
         if self._past is not None:
             return Deferred.fromCoroutine(self._greet(subscriber, resume))
         opening = self._opening or Waiters()
@@ -136,7 +139,7 @@ class Feed(ABC):
             self._waiting = _without(subscriber, self._waiting)
         else:
             return
-        self._counted(self._key, -1)
+        self._context.counted(self._key, -1)
 
     def send_heartbeat(self, subscriber: ISubscriber) -> None:
         """Sends `subscriber` the feed's position. Does nothing when it is unknown or has no snapshot yet."""
@@ -145,8 +148,9 @@ class Feed(ABC):
 
     def broadcast(self, update: Update) -> None:
         """Delivers an update to every watcher that has its snapshot."""
-        if self._tracer is not None:
-            self._tracer.deliver(update, self._recipients())
+        tracer = self._context.tracer
+        if tracer is not None:
+            tracer.deliver(update, self._recipients())
             return
         greeted = self._greeted
         for subscriber in greeted:
@@ -156,8 +160,9 @@ class Feed(ABC):
     def broadcast_to(self, update: Update, subscribers: Iterable[ISubscriber]) -> None:
         """Delivers an update to those of `subscribers` that have their snapshot, in order."""
         recipients = (subscriber for subscriber in subscribers if subscriber in self._greeted)
-        if self._tracer is not None:
-            self._tracer.deliver(update, recipients)
+        tracer = self._context.tracer
+        if tracer is not None:
+            tracer.deliver(update, recipients)
             return
         for subscriber in recipients:
             subscriber.deliver(update)
@@ -170,7 +175,7 @@ class Feed(ABC):
 
     def position_of(self, change: MaterialsChange | QueueChange) -> Moment:
         """When the watchers of that time received the change; now, if unknown."""
-        now = moment(self._clock)
+        now = moment(self._context.clock)
         return Moment(change.accepted, now.date(change.accepted)) if change.accepted else now
 
     def end(self, code: CloseCode) -> None:
@@ -183,7 +188,7 @@ class Feed(ABC):
         if self._closed:
             self.unlisten()  # all watchers left meanwhile, and parts of `open` ran after `close`.
         else:
-            self._past = RecentChanges.of(self._epochs.now(), self.versions())
+            self._past = NO_CHANGES
         self._release(None)
 
     def _failed(self, failure: Failure) -> None:
@@ -193,7 +198,7 @@ class Feed(ABC):
 
     def _dismiss(self) -> Iterable[ISubscriber]:
         subscribers, self._greeted, self._waiting = self.subscribers, (), ()
-        self._counted(self._key, -len(subscribers))
+        self._context.counted(self._key, -len(subscribers))
         return subscribers
 
     def _release(self, result: Failure | None) -> None:
@@ -209,7 +214,7 @@ class Feed(ABC):
                 return
             self.unsubscribe(subscriber)
             raise
-        lost = None if resume is None else await missed_changes(self, resume, self._epochs, self._clock)
+        lost = None if resume is None else await missed_changes(self, resume, self._context.epochs, self._context.clock)
         if subscriber not in self._waiting:
             return
         self._hand_over(
@@ -222,7 +227,7 @@ class Feed(ABC):
     def _return(self, subscriber: ISubscriber, resume: Position, lost: MissedChanges | None) -> Iterable[Update]:
         """What a returning watcher receives; `lost` is what it missed, where that is known."""
         if resume.version != NOTHING:  # else it has nothing yet, and asks for a first position.
-            self._came_back(lost is not None)
+            self._context.came_back(lost is not None)
         if lost is None:
             updates = [self.returned(False, self.position), *self.snapshot(subscriber)]
         else:

@@ -7,24 +7,20 @@ watcher is sent a correction when the model that it holds misleads. Everything e
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from math import inf
 from typing import Protocol
 from uuid import UUID
 
 from msgspec.structs import replace
 
-from craftnet.clocks import IClock, Moment
+from craftnet.clocks import Moment
 from craftnet.contract.close_codes import CloseCode
-from craftnet.crafting.progress import Expectation, Progress, Tolerance, expected_model, misled_by, rebase
+from craftnet.crafting.progress import Expectation, Progress, expected_model, misled_by, rebase
 from craftnet.crafting.state import SessionState
 from craftnet.crafting.updates import Update, progress_update
-from craftnet.feeds.epoch import FeedEpochs
-from craftnet.feeds.feed import DeliveryTracer
-from craftnet.feeds.session_feed import SessionFeed
+from craftnet.feeds.session_feed import SessionFeed, SessionFeedContext
 from craftnet.interfaces import ISubscriber
-from craftnet.observe.metrics.store import Distribution
-from craftnet.providers.sources import Sources
 
 
 class Forecaster(Protocol):
@@ -43,23 +39,8 @@ class ForecastFeed(SessionFeed):
 
     __slots__ = ("_expected", "_expecting", "_forecaster", "_held_model")
 
-    def __init__(
-        self,
-        session_id: UUID,
-        counted: Callable[[UUID, int], None],
-        came_back: Callable[[bool], None],
-        epochs: FeedEpochs,
-        sources: Sources,
-        clock: IClock,
-        tolerance: Tolerance,
-        horizon: float,
-        corrections: Distribution,
-        tracer: DeliveryTracer | None,
-        forecaster: Forecaster,
-    ) -> None:
-        super().__init__(
-            session_id, counted, came_back, epochs, sources, clock, tolerance, horizon, corrections, tracer
-        )
+    def __init__(self, session_id: UUID, context: SessionFeedContext, forecaster: Forecaster) -> None:
+        super().__init__(session_id, context)
         self._forecaster = forecaster
         self._expecting: tuple[ISubscriber, ...] = ()
         # The expectation from the anchor of the truth, and the model from which its watchers extrapolate.
@@ -92,7 +73,7 @@ class ForecastFeed(SessionFeed):
         truth = self._truth
         if truth is None:
             return
-        now = self._clock.seconds()
+        now = self._context.clock.seconds()
         if subscriber not in self._expecting:
             self._held = self._held or truth
             yield self._plain(self._held, now, None)
@@ -105,7 +86,7 @@ class ForecastFeed(SessionFeed):
         truth = self._truth
         if truth is None or not self.subscribed or not truth.progress.moving:
             return
-        now = self._clock.seconds()
+        now = self._context.clock.seconds()
         others, expecting = self._groups()
         if others and (self._held is None or self._held.progress.anchor < sent_before):
             self._send_plain(truth, now, None, others)
@@ -117,7 +98,7 @@ class ForecastFeed(SessionFeed):
         if state is None:
             self.end(CloseCode.NORMAL)
             return
-        self._truth, now = state, self._clock.seconds()
+        self._truth, now = state, self._context.clock.seconds()
         self._expected = self._forecaster.expectation(state)
         others, expecting = self._groups()
         if not others:
@@ -140,10 +121,10 @@ class ForecastFeed(SessionFeed):
 
     def _misleads(self, held: Progress, truth: Progress, now: float) -> bool:
         """Whether a watcher with this model needs a correction, which is then counted."""
-        off = misled_by(held, truth, now, now + self._horizon, self._tolerance)
+        off = misled_by(held, truth, now, now + self._context.horizon, self._context.tolerance)
         if off is None:
             return False
-        corrections = self._corrections
+        corrections = self._context.corrections
         corrections.total += off
         corrections.counts[bisect_left(corrections.bounds, off)] += 1
         return True
@@ -162,7 +143,7 @@ class ForecastFeed(SessionFeed):
 
     def _plain(self, held: SessionState, now: float, accepted: float | None) -> Update:
         """An update as `SessionFeed` sends it, with the expectation beside."""
-        at = Moment(now, self._clock.wall())
+        at = Moment(now, self._context.clock.wall())
         return progress_update(held, at, accepted, self.position, self._expectation(held.progress.anchor))
 
     def _by_model(self, state: SessionState, model: Progress, now: float, accepted: float | None) -> Update:
@@ -171,7 +152,7 @@ class ForecastFeed(SessionFeed):
         if self._expected is not None and model.remaining is not None and model.moving:
             p50 = max(0.0, model.remaining - (now - model.anchor))
             expected = Expectation(p50, max(p50, self._expected.p90 - (now - state.progress.anchor)))
-        at = Moment(now, self._clock.wall())
+        at = Moment(now, self._context.clock.wall())
         return progress_update(held, at, accepted, self.position, expected, model)
 
     def _expectation(self, anchor: float) -> Expectation | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 from twisted.internet.defer import Deferred
@@ -17,10 +17,10 @@ from craftnet.contract.position import HISTORY_SECONDS, Position
 from craftnet.crafting.progress import Tolerance
 from craftnet.crafting.state import MaterialsChange, QueueChange
 from craftnet.feeds.epoch import FeedEpochs
-from craftnet.feeds.feed import DeliveryTracer, Feed
+from craftnet.feeds.feed import DeliveryTracer, Feed, FeedContext
 from craftnet.feeds.forecast_feed import Forecaster, ForecastFeed
 from craftnet.feeds.queue_feed import QueueFeed
-from craftnet.feeds.session_feed import SessionFeed
+from craftnet.feeds.session_feed import SessionFeed, SessionFeedContext
 from craftnet.interfaces import ISubscriber
 from craftnet.observe.metrics.registry import Metrics
 from craftnet.providers.sources import Sources
@@ -38,28 +38,27 @@ VISIT_SLOTS = REFRESH_SLOTS // 2 - 1
 MAX_IDLE_FEEDS = 10_000
 """Feeds of a kind that stay open without watchers."""
 
-AnyFeed = TypeVar("AnyFeed", bound=Feed)
+AnyFeed = TypeVar("AnyFeed", bound=Feed[Any])
 
 
 class FeedTable(Generic[AnyFeed]):
     """The open feeds of one kind.
 
     Arguments:
-        make: builds the feed of an id; its second argument is `Feed`'s `counted`.
+        make: given the `counted` of a `FeedContext`, returns what makes the feed of an id.
         counted: called with the number of watchers added or removed.
         linger: seconds for which a feed stays open after its last watcher, which may return.
     """
 
     def __init__(
         self,
-        make: Callable[[UUID, Callable[[UUID, int], None]], AnyFeed],
+        make: Callable[[Callable[[UUID, int], None]], Callable[[UUID], AnyFeed]],
         counted: Callable[[int], None],
         clock: IClock,
         linger: float,
     ) -> None:
-        self._make = make
+        self._make = make(self._subscribers_changed)
         self._counted = counted
-        self._changed = self._subscribers_changed  # one bound method for all feeds, instead of one each.
         self._clock = clock
         self._linger = linger
         self._feeds: dict[UUID, AnyFeed] = {}
@@ -71,7 +70,7 @@ class FeedTable(Generic[AnyFeed]):
         self._left.pop(key, None)
         feed = self._feeds.get(key)
         if feed is None:
-            feed = self._feeds[key] = self._make(key, self._changed)
+            feed = self._feeds[key] = self._make(key)
         return feed
 
     def get(self, key: UUID) -> AnyFeed | None:
@@ -139,19 +138,23 @@ class Hub:
         # A feed updated since then can wait until it is due once more.
         self._lately_refreshed = refresh - VISIT_SLOTS * self.turn_interval
         back, back_in_queue = partial(metrics.came_back, "crafting"), partial(metrics.came_back, "queue")
-        make: Callable[..., SessionFeed] = SessionFeed
-        if forecaster is not None:
-            make = partial(ForecastFeed, forecaster=forecaster)
-        self._sessions = FeedTable(
-            lambda key, counted: make(
-                key, counted, back, epochs, sources, clock, allowed, refresh, metrics.corrections, tracer
-            ),
-            partial(metrics.watching, "crafting"),
-            clock,
-            linger,
-        )
+
+        def session_feeds(counted: Callable[[UUID, int], None]) -> Callable[[UUID], SessionFeed]:
+            context = SessionFeedContext(
+                *(counted, back, epochs, sources, clock, tracer),
+                tolerance=allowed,
+                horizon=refresh,
+                corrections=metrics.corrections,
+            )
+            if forecaster is None:
+                return partial(SessionFeed, context=context)
+            return partial(ForecastFeed, context=context, forecaster=forecaster)
+
+        self._sessions = FeedTable(session_feeds, partial(metrics.watching, "crafting"), clock, linger)
         self._queues = FeedTable(
-            lambda key, counted: QueueFeed(key, counted, back_in_queue, epochs, sources, clock, tracer),
+            lambda counted: partial(
+                QueueFeed, context=FeedContext(counted, back_in_queue, epochs, sources, clock, tracer)
+            ),
             partial(metrics.watching, "queue"),
             clock,
             linger,

@@ -70,10 +70,7 @@ class MissedChanges(Struct, frozen=True):
 
 
 class RecentChanges(Struct, eq=False, gc=False):
-    """The recent changes of a feed in one epoch.
-
-    Every open feed keeps one, so it is small: a history is created when it is needed.
-    """
+    """The recent changes of a feed in one epoch. Each history is created when it is needed."""
 
     epoch: str
     _materials_version: int
@@ -106,6 +103,10 @@ class RecentChanges(Struct, eq=False, gc=False):
         materials = self.materials.since(at.materials, now, earlier.materials)
         queue = self.queue.since(at.queue, now, earlier.queue)
         return None if materials is None or queue is None else MissedChanges(at, materials, queue)
+
+
+NO_CHANGES = RecentChanges("", 0, 0)
+"""Of an open feed that has not changed yet: of no epoch, so that it is replaced when it is needed."""
 
 
 class RecoverableFeed(Protocol):

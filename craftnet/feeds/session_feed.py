@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from math import inf
 from uuid import UUID
 
 from msgspec.structs import replace
 from zope.interface import implementer
 
-from craftnet.clocks import IClock, Moment, moment
+from craftnet.clocks import Moment, moment
 from craftnet.contract.close_codes import CloseCode
 from craftnet.contract.messages import QueueMessageType
 from craftnet.contract.position import Position, Versions
@@ -26,54 +26,34 @@ from craftnet.crafting.updates import (
     session_return,
 )
 from craftnet.errors import no_session
-from craftnet.feeds.epoch import FeedEpochs
-from craftnet.feeds.feed import DeliveryTracer, Feed
+from craftnet.feeds.feed import Feed, FeedContext
 from craftnet.feeds.recovery import MissedChanges
 from craftnet.interfaces import IMaterialListener, IQueueListener, ISessionListener, ISubscriber
 from craftnet.observe.metrics.store import Distribution
-from craftnet.providers.sources import Sources
 
 
-@implementer(ISessionListener, IMaterialListener, IQueueListener)
-class SessionFeed(Feed):
-    """The feed of one session.
+class SessionFeedContext(FeedContext, frozen=True, kw_only=True):
+    """Shared by the feeds of all sessions.
 
-    Arguments:
+    Attributes:
         tolerance: how wrong the watchers' copy of the progress may be.
         horizon: seconds for which the copy must stay within it; the session is refreshed after that anyway.
         corrections: counts the points of progress by which the copy was wrong, at each correction.
     """
 
-    __slots__ = (
-        "_corrections",
-        "_held",
-        "_horizon",
-        "_materials",
-        "_owner",
-        "_queue",
-        "_sources",
-        "_tolerance",
-        "_truth",
-    )
+    tolerance: Tolerance
+    horizon: float
+    corrections: Distribution
 
-    def __init__(
-        self,
-        session_id: UUID,
-        counted: Callable[[UUID, int], None],
-        came_back: Callable[[bool], None],
-        epochs: FeedEpochs,
-        sources: Sources,
-        clock: IClock,
-        tolerance: Tolerance,
-        horizon: float,
-        corrections: Distribution,
-        tracer: DeliveryTracer | None = None,
-    ) -> None:
-        super().__init__(session_id, counted, came_back, epochs, clock, tracer)
-        self._sources = sources
-        self._tolerance = tolerance
-        self._horizon = horizon
-        self._corrections = corrections
+
+@implementer(ISessionListener, IMaterialListener, IQueueListener)
+class SessionFeed(Feed[SessionFeedContext]):
+    """The feed of one session."""
+
+    __slots__ = ("_held", "_materials", "_owner", "_queue", "_truth")
+
+    def __init__(self, session_id: UUID, context: SessionFeedContext) -> None:
+        super().__init__(session_id, context)
         self._owner: UUID | None = None
         self._truth: SessionState | None = None
         # The model from which the watchers extrapolate; may differ from the truth within the tolerance.
@@ -83,29 +63,29 @@ class SessionFeed(Feed):
 
     async def open(self) -> None:
         """As in `Feed`. A session that only waits in a queue is one as well."""
-        state = await self._sources.sessions.watch(self._key, self)
+        state = await self._context.sources.sessions.watch(self._key, self)
         if state is not None and (self._truth is None or self._truth.version < state.version):
             self._truth = state
-        entry = None if self._truth else await self._sources.queues.find(self._key)
+        entry = None if self._truth else await self._context.sources.queues.find(self._key)
         if self._truth is not None:  # it may have started during the look-up of its entry.
             self._owner = self._truth.player_id
         elif entry is not None:
             self._owner = entry.player_id
         else:
             raise no_session()
-        materials = await self._sources.materials.watch(self._key, self)
+        materials = await self._context.sources.materials.watch(self._key, self)
         if self._materials.version < materials.version:
             self._materials = materials
-        queue = await self._sources.queues.watch(self._owner, self)
+        queue = await self._context.sources.queues.watch(self._owner, self)
         if self.versions().queue < queue.version:  # nothing is kept of a player who never queued.
             self._queue = queue
 
     def unlisten(self) -> None:
         """As in `Feed`."""
-        self._sources.sessions.unwatch(self._key, self)
-        self._sources.materials.unwatch(self._key, self)
+        self._context.sources.sessions.unwatch(self._key, self)
+        self._context.sources.materials.unwatch(self._key, self)
         if self._owner is not None:
-            self._sources.queues.unwatch(self._owner, self)
+            self._context.sources.queues.unwatch(self._owner, self)
 
     def versions(self) -> Versions:
         """As in `Feed`."""
@@ -114,21 +94,21 @@ class SessionFeed(Feed):
 
     async def caught_up(self) -> None:
         """As in `Feed`."""
-        await self._sources.caught_up(self._key, self._owner)
+        await self._context.sources.caught_up(self._key, self._owner)
 
     async def recall(self, since: Versions) -> MissedChanges:
         """As in `Feed`: the newer changes of each part for which the feed's own history has a gap."""
         materials: Sequence[MaterialsChange] = ()
         queue: Sequence[QueueChange] = ()
         if since.materials < self._materials.version:
-            materials = await self._sources.recall_materials(self._key, since.materials)
+            materials = await self._context.sources.recall_materials(self._key, since.materials)
         if self._owner is not None and since.queue < self.versions().queue:
-            queue = await self._sources.recall_queue(self._owner, since.queue)
+            queue = await self._context.sources.recall_queue(self._owner, since.queue)
         return MissedChanges(since, materials, queue)
 
     def snapshot(self, subscriber: ISubscriber) -> Iterator[Update]:
         """As in `Feed`: progress, then the queue, then the materials."""
-        now, at = moment(self._clock), self.position
+        now, at = moment(self._context.clock), self.position
         yield from self.newest(subscriber)
         yield from self._queue_entries()
         if self._materials.version:
@@ -139,7 +119,7 @@ class SessionFeed(Feed):
         if self._held is None:
             self._held = self._truth
         if self._held is not None:
-            yield progress_update(self._held, moment(self._clock), None, self.position)
+            yield progress_update(self._held, moment(self._context.clock), None, self.position)
 
     def unheard(self, resume: Position) -> Iterator[Update]:
         """As in `Feed`: UDP delivers nothing about queues."""
@@ -161,11 +141,11 @@ class SessionFeed(Feed):
 
     def heartbeat(self) -> Update:
         """As in `Feed`."""
-        return session_heartbeat(self._key, moment(self._clock), self.position)
+        return session_heartbeat(self._key, moment(self._context.clock), self.position)
 
     def returned(self, recovered: bool, at: Position) -> Update:
         """As in `Feed`."""
-        return session_return(self._key, recovered, moment(self._clock), at)
+        return session_return(self._key, recovered, moment(self._context.clock), at)
 
     def refresh(self, sent_before: float = inf) -> None:
         """Sends the watchers the truth again if it moves, whether they need it or not.
@@ -177,37 +157,38 @@ class SessionFeed(Feed):
         if truth is None or not self.subscribed or not truth.progress.moving:
             return
         if held is None or held.progress.anchor < sent_before:
-            self._broadcast_progress(truth, self._clock.seconds(), None)
+            self._broadcast_progress(truth, self._context.clock.seconds(), None)
 
     def session_changed(self, state: SessionState | None) -> None:
         """As in `ISessionListener`."""
         if state is None:
             self.end(CloseCode.NORMAL)
             return
-        self._truth, held, now = state, self._held, self._clock.seconds()
+        context = self._context
+        self._truth, held, now = state, self._held, context.clock.seconds()
         if held is not None:
-            off = misled_by(held.progress, state.progress, now, now + self._horizon, self._tolerance)
+            off = misled_by(held.progress, state.progress, now, now + context.horizon, context.tolerance)
             if off is None:
                 return
-            corrections = self._corrections  # written out, since a call takes longer.
+            corrections = context.corrections  # written out, since a call takes longer.
             corrections.total += off
             corrections.counts[bisect_left(corrections.bounds, off)] += 1
         self._broadcast_progress(state, now, state.accepted)
 
     def materials_changed(self, change: MaterialsChange) -> None:
         """As in `IMaterialListener`."""
-        self._materials, now = change.state, moment(self._clock)
+        past = self.past
+        self._materials, now = change.state, moment(self._context.clock)
         at = self.position
-        past = self.past_in(at.epoch)
         if past is not None:
             past.materials.keep(change, now.steady)
         self.broadcast(materials_update(change, now, change.accepted, at))
 
     def queue_changed(self, change: QueueChange) -> None:
         """As in `IQueueListener`."""
-        self._queue, now = change.state, moment(self._clock)
+        past = self.past
+        self._queue, now = change.state, moment(self._context.clock)
         at = self.position
-        past = self.past_in(at.epoch)
         if past is not None:
             past.queue.keep(change, now.steady)
         if self._concerns(change.entry):
@@ -220,7 +201,7 @@ class SessionFeed(Feed):
     def _queue_entries(self) -> Iterator[Update]:
         """The session's queue entries, each as if it were news."""
         if self._queue is not None:
-            now, at = moment(self._clock), self.position
+            now, at = moment(self._context.clock), self.position
             for entry in filter(self._concerns, self._queue.entries):
                 change = QueueChange(self._queue, entry, QueueMessageType.QUEUE_POSITION, True)
                 yield session_queue_update(self._key, change, now, None, at)
@@ -231,4 +212,4 @@ class SessionFeed(Feed):
 
     def _broadcast_progress(self, state: SessionState, now: float, accepted: float | None) -> None:
         self._held = held = replace(state, progress=rebase(state.progress, now))
-        self.broadcast(progress_update(held, Moment(now, self._clock.wall()), accepted, self.position))
+        self.broadcast(progress_update(held, Moment(now, self._context.clock.wall()), accepted, self.position))

@@ -10,6 +10,7 @@ from craftnet.crafting.updates import Update
 from craftnet.feeds.epoch import FeedEpochs
 from craftnet.feeds.forecast_feed import ForecastFeed
 from craftnet.feeds.hub import Hub
+from craftnet.feeds.session_feed import SessionFeedContext
 from craftnet.observe.metrics.registry import Metrics
 from craftnet.protocols.websocket.core.encodings import encoding
 from craftnet.protocols.websocket.core.subprotocols import BINARY
@@ -62,19 +63,13 @@ class ForecastFeedTests(FeedTestCase):
         self.happen(event(start(seconds=100.0), NOW))
 
     def feed(self) -> ForecastFeed:
-        return ForecastFeed(
-            SESSION,
-            lambda key, change: None,
-            self.returns.append,
-            FeedEpochs(self.sources),
-            self.sources,
-            self.clock,
-            Tolerance(),
-            HORIZON,
-            self.metrics.corrections,
-            None,
-            self.factor,
+        context = SessionFeedContext(
+            *(lambda key, change: None, self.returns.append, FeedEpochs(self.sources), self.sources, self.clock),
+            tolerance=Tolerance(),
+            horizon=HORIZON,
+            corrections=self.metrics.corrections,
         )
+        return ForecastFeed(SESSION, context, self.factor)
 
     def expecting(self, feed: ForecastFeed) -> RecordingWatcher:
         """A watcher that extrapolates by the expectation and has its snapshot."""

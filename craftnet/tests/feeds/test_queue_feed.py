@@ -9,6 +9,7 @@ from craftnet.contract.messages import (
     Station,
 )
 from craftnet.feeds.epoch import FeedEpochs
+from craftnet.feeds.feed import FeedContext
 from craftnet.feeds.queue_feed import QueueFeed
 from craftnet.tests.contracts.source import queued
 from craftnet.tests.support.fakes import RecordingWatcher
@@ -23,7 +24,8 @@ class QueueFeedTests(FeedTestCase):
             if not feed.subscribed:
                 feed.close()
 
-        feed = QueueFeed(PLAYER, counted, self.returns.append, FeedEpochs(self.sources), self.sources, self.clock)
+        epochs = FeedEpochs(self.sources)
+        feed = QueueFeed(PLAYER, FeedContext(counted, self.returns.append, epochs, self.sources, self.clock))
         return feed
 
     def test_empty_snapshot(self) -> None:

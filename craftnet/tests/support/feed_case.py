@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 from uuid import UUID
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -18,7 +19,7 @@ from craftnet.crafting.progress import Tolerance
 from craftnet.crafting.updates import Update
 from craftnet.feeds.epoch import FeedEpochs
 from craftnet.feeds.feed import Feed
-from craftnet.feeds.session_feed import SessionFeed
+from craftnet.feeds.session_feed import SessionFeed, SessionFeedContext
 from craftnet.interfaces import ISubscriber
 from craftnet.observe.metrics.registry import Metrics
 from craftnet.providers.memory.backend import MemoryBackend, MemorySettings
@@ -92,7 +93,7 @@ class FeedTestCase(SynchronousTestCase):
             if name == "SessionStart":
                 self.memory.materials.apply([event_])
 
-    def joined(self, feed: Feed) -> RecordingWatcher:
+    def joined(self, feed: Feed[Any]) -> RecordingWatcher:
         """A watcher that has its snapshot."""
         watcher = RecordingWatcher()
         self.assertIsNone(self.successResultOf(feed.subscribe(watcher)))
@@ -131,15 +132,11 @@ class SessionFeedTestCase(FeedTestCase):
             if not feed.subscribed:
                 feed.close()
 
-        feed = SessionFeed(
-            session_id,
-            counted,
-            self.returns.append,
-            FeedEpochs(self.sources),
-            self.sources,
-            self.clock,
-            Tolerance(),
-            HORIZON,
-            Metrics().corrections,
+        context = SessionFeedContext(
+            *(counted, self.returns.append, FeedEpochs(self.sources), self.sources, self.clock),
+            tolerance=Tolerance(),
+            horizon=HORIZON,
+            corrections=Metrics().corrections,
         )
+        feed = SessionFeed(session_id, context)
         return feed

@@ -7,6 +7,7 @@ which timestamps are credible. Pure: shared by the rules of sessions, materials 
 
 from __future__ import annotations
 
+from functools import lru_cache
 from sys import intern
 
 from craftnet.contract.events import Event
@@ -26,6 +27,16 @@ MAX_SOURCE_LENGTH = 128
 def stamp(event: Event) -> Stamp:
     """The timestamp that the event's source states."""
     return Stamp(intern(event.source[:MAX_SOURCE_LENGTH]), event.timestamp)
+
+
+def first_stamps(event: Event) -> Stamps:
+    """The stamps after a first event."""
+    return _first_stamps(intern(event.source[:MAX_SOURCE_LENGTH]), event.timestamp)
+
+
+@lru_cache(maxsize=1024)  # an event that starts a session is the first about its materials, too: both keep one object.
+def _first_stamps(source: str, timestamp: float) -> Stamps:
+    return (Stamp(source, timestamp),)
 
 
 def with_stamp(stamps: Stamps, stated: Stamp) -> Stamps:

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from craftnet.contract.events import Event, MaterialsUpdate, SessionStart
 from craftnet.contract.messages import ChangeType, MaterialChange, MaterialNotification, MaterialProblem
-from craftnet.crafting.event_order import check_order, effective_time, stamp, with_stamp
+from craftnet.crafting.event_order import check_order, effective_time, first_stamps, stamp, with_stamp
 from craftnet.crafting.state import Material, MaterialsChange, MaterialsState
 from craftnet.errors import EventRejected, not_started, started_before
 
@@ -36,7 +36,7 @@ def advance_materials(state: MaterialsState, event: Event) -> MaterialsChange:
         raise started_before()
     if not state.version and not isinstance(event.data, SessionStart):
         raise not_started()
-    stamps = with_stamp(state.stamps, stamp(event))
+    stamps = with_stamp(state.stamps, stamp(event)) if state.stamps else first_stamps(event)
     check_order(stamps, event)
     match event.data:
         case SessionStart(materials=brought):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import get_args
+from uuid import UUID
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -22,9 +23,10 @@ from craftnet.contract.events import (
 )
 from craftnet.contract.messages import Status
 from craftnet.crafting.event_order import CLOCK_JUMP_SECONDS
+from craftnet.crafting.material_rules import advance_materials
 from craftnet.crafting.progress import Progress, percent_at, remaining_at
 from craftnet.crafting.session_rules import advance_session
-from craftnet.crafting.state import SessionState
+from craftnet.crafting.state import MaterialsState, SessionState
 from craftnet.errors import EventRejected
 from craftnet.tests.contracts.source import complete, fail, pause, progress, queued
 from craftnet.tests.support.samples import NOW, PLAYER, RECIPE, SESSION, event, start
@@ -252,6 +254,13 @@ class TimeTests(SynchronousTestCase):
         self.assertEqual((state.progress.percent, state.progress.anchor), (11.0, NOW - 3590))
         self.assertEqual(percent_at(state.progress, NOW - 3585), percent_at(state.progress, NOW - 3590 + 5))
         self.assertGreater(percent_at(state.progress, NOW - 3585), 11.0)
+
+    def test_equal_parts_of_sessions_are_one_object(self) -> None:
+        """They count: a server keeps a hundred thousand sessions."""
+        states = [advance_session(None, event(replace(start(), recipe_id=UUID(int=RECIPE.int)))) for _ in range(2)]
+        self.assertIs(states[0].recipe_id, states[1].recipe_id)
+        materials = advance_materials(MaterialsState(SESSION), event(start())).state
+        self.assertIs(states[0].stamps, materials.stamps)
 
     def test_a_state_of_a_version_without_stamps(self) -> None:
         self.assertIs(advance_session(state_of(A), event(progress(30.0), NOW - 1)).progress.status, A)

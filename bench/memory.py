@@ -23,6 +23,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -36,6 +37,9 @@ SECRET = "only for this measurement, worthless elsewhere"
 PLAYER = UUID(int=1)
 BATCH = 500
 """Events in one request."""
+
+RECENT_EVENTS = 5000
+"""Events that the server keeps for its administrators. It has them before its memory is read for the first time."""
 
 SETTLE = 3.0
 """Seconds in which the server comes to rest before its memory is read."""
@@ -83,15 +87,18 @@ def start(connections: int, tls: Path | None, udp: bool) -> tuple[subprocess.Pop
     raise SystemExit("the service did not start")
 
 
-def publish(base: str, sessions: list[str], context: ssl.SSLContext | None) -> None:
-    """Starts these sessions."""
+def publish(base: str, sessions: list[str], context: ssl.SSLContext | None, *, again: bool = False) -> None:
+    """Starts these sessions.
+
+    Arguments:
+        again: they were started before, so the server refuses the events.
+    """
     for first in range(0, len(sessions), BATCH):
-        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         events = [
             {
                 "event_id": str(uuid4()),
                 "event_type": "crafting.session.start",
-                "timestamp": now,
+                "timestamp": datetime.now(UTC).isoformat(),
                 "version": "1.0.0",
                 "source": "bench",
                 "data": {
@@ -106,7 +113,7 @@ def publish(base: str, sessions: list[str], context: ssl.SSLContext | None) -> N
         headers = {"Authorization": f"Bearer {token(PUBLISH)}", "Content-Type": "application/json"}
         request = urllib.request.Request(f"{base}/events", json.dumps(events).encode(), headers)
         with urllib.request.urlopen(request, context=context) as response:
-            assert json.load(response)["accepted"] == len(events)
+            assert json.load(response)["accepted"] == (0 if again else len(events))
 
 
 def watch(port: int, session: str, bearer: str, context: ssl.SSLContext | None) -> socket.socket:
@@ -200,6 +207,8 @@ def measure(connections: int, tls: Path | None, udp: bool) -> None:
         sessions = [str(uuid4()) for _ in range(connections + 200)]
         # Imports and caches of the first connection are not counted.
         publish(base, sessions[:200], context)
+        for _ in range(RECENT_EVENTS // 200):
+            publish(base, sessions[:200], context, again=True)
         kept = connect(sessions[:200])
         time.sleep(SETTLE)
         empty = pss(server.pid)

@@ -5,7 +5,7 @@ The rules about what a principal may do are in `craftnet.access.principal`.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, NamedTuple, Protocol, TypeVar
 from uuid import UUID
 
@@ -137,7 +137,7 @@ class Authorization:
         self._sessions = sessions
         self._queues = queues
 
-    async def authorize(self, request: GuardedRequest[Asked, Answer]) -> Answer:
+    def authorize(self, request: GuardedRequest[Asked, Answer]) -> Coroutine[Any, Any, Answer]:
         """Answers a request, or refuses it for the first reason that applies: 429 of its address, 401, 415 or 400,
         404 of a session, 403.
 
@@ -147,18 +147,19 @@ class Authorization:
         Raises:
             Refusal: as the parts of the request raise it; Unauthorized also for an invalid token.
         """
-        if self._tracer is None:
-            return await self._authorize(request)
+        return self._authorize(request) if self._tracer is None else self._traced(request, self._tracer)
+
+    async def _traced(self, request: GuardedRequest[Asked, Answer], tracer: RequestTracer[Any]) -> Answer:
         origin = request.origin()
-        span = self._tracer.request(origin.transport, origin.route, origin.trace)
+        span = tracer.request(origin.transport, origin.route, origin.trace)
         if span is None:
             return await self._authorize(request)
         try:
             answer = await self._authorize(request)
         except BaseException as error:
-            self._tracer.finish(span, error)
+            tracer.finish(span, error)
             raise
-        self._tracer.finish(span)
+        tracer.finish(span)
         return answer
 
     async def _authorize(self, request: GuardedRequest[Asked, Answer]) -> Answer:

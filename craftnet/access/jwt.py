@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import Any, NamedTuple
+from uuid import UUID
 
 import jwt
 import msgspec
@@ -85,6 +86,8 @@ class _VerifiedToken(NamedTuple):
     parts: TokenParts
     key: VerificationKey
     claims: JwtClaims
+    scopes: frozenset[str]
+    player_id: UUID | None
 
 
 @implementer(ITokenVerifier)
@@ -127,19 +130,15 @@ class JwtVerifier:
     ) -> Principal:
         if key is None:
             raise _invalid("The token is not signed with a known key.")
-        if kept is not None and kept.key is key:
-            claims = kept.claims
-        else:
-            claims = _verified(parts, key)
-            if PUBLISH in claims.scopes:
-                self._keep(token, _VerifiedToken(parts, key, claims))
-        now = moment(self._clock)
+        if kept is None or kept.key is not key:
+            kept = _verified(parts, key)
+            if PUBLISH in kept.scopes:
+                self._keep(token, kept)
+        claims, scopes, now = kept.claims, kept.scopes, moment(self._clock)
         _check_times(claims, now.wall)
         self._check_parties(claims)
-        player_id = None if claims.sub is None else uuid_or_none(claims.sub)
-        scopes, expires = claims.scopes, now.deadline(claims.exp)
         subject = None if scopes.isdisjoint(_OPERATORS) else claims.sub  # only the audit log needs it.
-        return Principal(player_id, scopes, expires, claims.jti, claims.iat, subject)
+        return Principal(kept.player_id, scopes, now.deadline(claims.exp), claims.jti, claims.iat, subject)
 
     def _keep(self, token: str, verified: _VerifiedToken) -> None:
         if len(self._kept) >= KEPT_TOKENS:
@@ -241,8 +240,10 @@ def claims_of(token: TokenParts) -> JwtClaims:
         raise _invalid(f"The token's claims are invalid: {error}.") from None
 
 
-def _verified(token: TokenParts, key: VerificationKey) -> JwtClaims:
-    """The claims, after verifying the signature."""
+def _verified(token: TokenParts, key: VerificationKey) -> _VerifiedToken:
+    """The token, after verifying the signature."""
     if not is_signed_with(token, key):
         raise _invalid("The token's signature is invalid.")
-    return claims_of(token)
+    claims = claims_of(token)
+    player_id = None if claims.sub is None else uuid_or_none(claims.sub)
+    return _VerifiedToken(token, key, claims, claims.scopes, player_id)

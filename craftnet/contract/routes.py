@@ -56,6 +56,10 @@ class BasePaths:
         self.paths = tuple(paths)
         self._bases = [tuple(path.split("/")[1:]) for path in paths]
 
+    def under_each(self, route: tuple[str, ...]) -> list[tuple[str, ...]]:
+        """The paths of a route: its segments after each base path."""
+        return [base + route for base in self._bases]
+
     def readings(self, segments: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
         """The possible meanings of a path: its segments after each matching base path, the shortest base path first."""
         for base in self._bases:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Coroutine
 from typing import Any, ClassVar, Protocol
 from uuid import UUID
 
@@ -273,9 +274,9 @@ class Subscriptions:
         self.relay: ConversationFeed | None = None
         self.devices: Devices | None = None
 
-    async def authorize(self, request: GuardedRequest[Asked, Answer]) -> Answer:
+    def authorize(self, request: GuardedRequest[Asked, Answer]) -> Coroutine[Any, Any, Answer]:
         """As `Authorization.authorize`."""
-        return await self._admission.authorize(request)
+        return self._admission.authorize(request)
 
     async def subscribe(self, target: Target, principal: Principal) -> Subscription:
         """The subscription to `target`, if `principal` may watch it.

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache, partial
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from functools import cached_property, lru_cache, partial
 from http import HTTPStatus
-from typing import ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 from uuid import UUID
 
 from msgspec import Struct
@@ -87,7 +87,7 @@ class Call(Struct, frozen=True):
         Raises:
             Unauthorized: it is malformed.
         """
-        return token_from_header(self.header("Authorization"))
+        return token_from_header(self.headers.get("authorization"))
 
     def identifier(self, name: str) -> UUID:
         """A variable segment of the path that is an id.
@@ -100,7 +100,7 @@ class Call(Struct, frozen=True):
     @property
     def media_type(self) -> str:
         """The media type of the body, in lower case and without parameters."""
-        return (self.header("Content-Type") or OCTETS).partition(";")[0].strip().lower()
+        return (self.headers.get("content-type") or OCTETS).partition(";")[0].strip().lower()
 
     def one(self, name: str) -> str:
         """The value of a query parameter that must occur once.
@@ -170,7 +170,7 @@ class Endpoint(ABC):
     operations: ClassVar[Mapping[str, ApiOperation]] = {}
     limit: AddressCheck | None = None
 
-    @property
+    @cached_property
     def allowed(self) -> tuple[str, ...]:
         """All methods that it answers."""
         return (*self.methods, *(("HEAD",) if "GET" in self.methods else ()), "OPTIONS")
@@ -212,7 +212,7 @@ class Endpoint(ABC):
         if self.accepts and call.media_type not in self.accepts:
             names = " or ".join(sorted(self.accepts))
             raise UnsupportedMediaType(f"This route accepts {names}.", details={"accepts": sorted(self.accepts)})
-        codings = content_codings(call.header("Content-Encoding"))
+        codings = content_codings(call.headers.get("content-encoding"))
         if self.accepts and (len(codings) > 1 or not self.decodes.issuperset(codings)):
             names = ", ".join(sorted(self.decodes)) or "identity"
             raise UnsupportedMediaType(
@@ -231,15 +231,15 @@ class GuardedEndpoint(Endpoint, Generic[Asked]):
         self._admission = admission
         self.limit = limit
 
-    async def answer(self, call: Call) -> Response:
+    def answer(self, call: Call) -> Coroutine[Any, Any, Response]:
         """Answers, or refuses in the order of `Authorization.authorize`, which includes the checks of every other
         endpoint.
         """
-        return await self.respond(call)
+        return self._admission.authorize(_GuardedCall(self, call))
 
-    async def respond(self, call: Call) -> Response:
+    def respond(self, call: Call) -> Coroutine[Any, Any, Response]:
         """As `answer`."""
-        return await self._admission.authorize(_GuardedCall(self, call))
+        return self.answer(call)
 
     @abstractmethod
     def read(self, call: Call) -> Asked:
@@ -282,9 +282,9 @@ class _GuardedCall(Generic[Asked]):
         self._endpoint.check_media_type(self._call)
         return self._endpoint.read(self._call)
 
-    async def decide(self, principal: Principal, asked: Asked) -> Response:
+    def decide(self, principal: Principal, asked: Asked) -> Coroutine[Any, Any, Response]:
         """Answers as the endpoint does."""
-        return await self._endpoint.decide(self._call, principal, asked)
+        return self._endpoint.decide(self._call, principal, asked)
 
 
 def json_response(message: Struct, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
@@ -323,8 +323,7 @@ def response_octets(
         policy: header fields besides those of the response.
     """
     lines = [f"HTTP/1.1 {response.status} {reason_phrase(response.status)}"]
-    lines += [f"{name}: {value}" for name, value in response.fields.items()]
-    lines += [f"{name}: {value}" for name, value in policy.items()]
+    lines += [f"{name}: {value}" for name, value in {**response.fields, **policy}.items()]
     lines.append(_date(int(now)))
     if last:
         lines.append("Connection: close")

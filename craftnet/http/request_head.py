@@ -7,8 +7,8 @@ agree on where each request ends.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from functools import cached_property
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property, lru_cache
 from ipaddress import IPv6Address
 from urllib.parse import parse_qsl, unquote
 
@@ -25,11 +25,11 @@ HEAD_LIMIT = 16384
 TARGET_LIMIT = 8192
 """Bytes of a request target (RFC 9112 section 3 recommends at least 8000 for the whole line)."""
 
+KEPT_HEADS = 64
+"""Heads that `parse_repeated_head` remembers."""
+
 FIELD_LIMIT = 500
 """Header fields of a request."""
-
-BARE_LINE_FEED = re.compile(rb"(?<!\r)\n")
-"""An invalid line end (RFC 9112 section 2.2 lets a server accept it; proxies disagree about it)."""
 
 TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 """RFC 9110 section 5.6.2, as a regular expression."""
@@ -40,10 +40,11 @@ QUOTED_STRING = rb'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*"'
 MAX_CONTENT_LENGTH = 10**15
 """Bytes. Stands for a Content-Length with more digits, which is beyond every limit."""
 
+_NO_TOKENS = frozenset[bytes]()
 _TOKEN = re.compile(TOKEN)
 _VERSION = re.compile(rb"HTTP/([0-9])\.([0-9])")
 _TARGET = re.compile(rb"[!\"$-~]+")
-_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+_VALUE_OCTETS = bytes(octet for octet in range(256) if octet == 9 or (octet >= 32 and octet != 127))
 _HOST = re.compile(
     rb"(?P<name>(?:[A-Za-z0-9\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2})*|\[(?P<ipv6>[0-9A-Fa-f:.]+)\])(?::(?P<port>[0-9]{0,5}))?"
 )
@@ -85,12 +86,19 @@ class Head(Struct, frozen=True, dict=True):
 
     def tokens(self, name: bytes) -> frozenset[bytes]:
         """The members of the comma-separated field `name` (lower-case), in lower case."""
+        if name not in self._values:  # as nearly always.
+            return _NO_TOKENS
         return frozenset(member.lower() for member in self.members(name))
 
-    @property
-    def text(self) -> dict[str, str]:
+    @cached_property
+    def text(self) -> Mapping[str, str]:
         """The fields as text, names in lower case; several values of one are joined (RFC 9110 section 5.3)."""
         return {name.decode("latin-1"): b", ".join(values).decode("latin-1") for name, values in self._values.items()}
+
+    @cached_property
+    def location(self) -> tuple[tuple[str, ...], Mapping[str, Sequence[str]]]:
+        """What `path_and_query` returns for the target, and raises."""
+        return path_and_query(self.target)
 
     @property
     def persistent(self) -> bool:
@@ -141,16 +149,18 @@ class HeadReader:
 
     Arguments:
         limit: maximum length of a head, in bytes.
+        parse: `parse_head`, or what does the same.
 
     Attributes:
         octets: the unread octets; callers append to it.
     """
 
-    __slots__ = ("_limit", "_seen", "octets")
+    __slots__ = ("_limit", "_parse", "_seen", "octets")
 
-    def __init__(self, limit: int = HEAD_LIMIT) -> None:
+    def __init__(self, limit: int = HEAD_LIMIT, parse: Callable[[bytes], Head] | None = None) -> None:
         self.octets = bytearray()
         self._limit = limit
+        self._parse = parse or parse_head
         self._seen = 0  # octets without the end of a head or an invalid line end.
 
     @property
@@ -170,12 +180,12 @@ class HeadReader:
         stop = len(octets) if end < 0 else end
         if stop - start > self._limit:
             raise head_too_long(bytes(octets[start:stop]), self._limit)
-        if BARE_LINE_FEED.search(octets, self._seen, stop):
+        if has_bare_line_feed(octets, self._seen, stop):
             raise BadRequest("A line of the request head does not end in CR LF.")
         if end < 0:
             self._seen = max(0, len(octets) - len(HEAD_END))
             return None
-        head = parse_head(bytes(octets[start:end]))
+        head = self._parse(bytes(octets[start:end]))
         del octets[: end + len(HEAD_END)]
         self._seen = 0
         return head
@@ -221,6 +231,15 @@ def parse_head(octets: bytes) -> Head:
     return head
 
 
+@lru_cache(maxsize=KEPT_HEADS)
+def parse_repeated_head(octets: bytes) -> Head:
+    """As `parse_head`; returns the same head for octets that it saw lately.
+
+    A client that keeps its connection repeats its heads: only the length of the body differs, if anything does.
+    """
+    return parse_head(octets)
+
+
 def parse_field(line: bytes) -> tuple[bytes, bytes]:
     """The name and the value of a header or trailer field.
 
@@ -234,9 +253,18 @@ def parse_field(line: bytes) -> tuple[bytes, bytes]:
         raise BadRequest("A header field has no colon.")
     if not _TOKEN.fullmatch(name):
         raise BadRequest("The name of a header field is not a token.")
-    if _CONTROL.search(value):
+    if value.translate(None, _VALUE_OCTETS):
         raise BadRequest("The value of a header field contains control characters.")
     return name, value.strip(b" \t")
+
+
+def has_bare_line_feed(octets: bytes | bytearray, start: int, stop: int) -> bool:
+    """Whether a line ends in LF alone (RFC 9112 section 2.2 lets a server accept it; proxies disagree about it).
+
+    Arguments:
+        start, stop: where to look.
+    """
+    return octets.count(b"\n", start, stop) != octets.count(b"\r\n", max(0, start - 1), stop)
 
 
 def head_too_long(octets: bytes, limit: int) -> TargetTooLong | HeadersTooLarge:
@@ -302,6 +330,7 @@ def _taken_apart(target: bytes, method: bytes) -> tuple[bytes, bytes]:
     return authority, rest if rest.startswith(b"/") else b"/" + rest
 
 
+@lru_cache(maxsize=64)  # a server has few names.
 def _is_host(value: bytes) -> bool:
     """Whether this is uri-host [ ":" port ] (RFC 9110 section 7.2); it may be empty."""
     match = _HOST.fullmatch(value)

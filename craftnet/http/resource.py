@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
+from itertools import chain
 
 from msgspec.structs import replace
 from twisted.logger import Logger
@@ -17,7 +18,7 @@ from craftnet.errors import BodyTooLarge, MethodNotAllowed, NotFound, Preconditi
 from craftnet.http.cross_origin import CrossOrigin, with_fields
 from craftnet.http.exchange import Call, Endpoint, GuardedEndpoint, Response, refusal_response
 from craftnet.http.negotiation import differs
-from craftnet.http.request_head import Head, path_and_query
+from craftnet.http.request_head import Head
 from craftnet.interfaces import IAuditLog
 from craftnet.limits.client_address import Forwarding
 from craftnet.observe.audit.recorder import NoAudit
@@ -38,13 +39,18 @@ class RouteTable:
         templates = [(tuple(path.split("/")[1:]), endpoint) for path, endpoint in routes.items()]
         self._fixed = {template: endpoint for template, endpoint in templates if not any(map(_is_variable, template))}
         self._variable = [each for each in templates if each[0] not in self._fixed]
+        paths = (bases.under_each(template) for template in self._fixed)
+        self._found = {path: self._search(path) for path in chain.from_iterable(paths)}
 
-    def find(self, segments: tuple[str, ...]) -> tuple[Endpoint, dict[str, str], str]:
+    def find(self, segments: tuple[str, ...]) -> tuple[Endpoint, Mapping[str, str], str]:
         """The endpoint of a path, its variable segments, and its route: the path with those in braces.
 
         Raises:
             NotFound: there is none.
         """
+        return self._found.get(segments) or self._search(segments)
+
+    def _search(self, segments: tuple[str, ...]) -> tuple[Endpoint, Mapping[str, str], str]:
         for route in self._bases.readings(segments):
             if route in self._fixed:
                 return self._fixed[route], {}, "/" + "/".join(route)
@@ -104,7 +110,7 @@ class Router:
         try:
             if head.target == b"*":  # OPTIONS of the server as a whole (RFC 9110 section 9.3.7).
                 return Response(media_type=None)
-            segments, query = path_and_query(head.target)
+            segments, query = head.location
             endpoint, parameters, route = self.table.find(segments)
             _check_method(endpoint, method)
             call = Call(
@@ -158,7 +164,7 @@ class Router:
             token: whether the request has a token.
         """
         try:
-            endpoint, _, _ = self.table.find(path_and_query(head.target)[0])
+            endpoint, _, _ = self.table.find(head.location[0])
             _check_method(endpoint, head.method.decode("ascii"))
         except Refusal as refusal:
             return refusal

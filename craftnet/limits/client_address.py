@@ -214,7 +214,8 @@ class Forwarding:
         Arguments:
             peer: the other end of the connection, as `craftnet.limits.client_address.host` returns it.
         """
-        return resolve_client(peer, field("x-forwarded-for"), self._proxies)[0]
+        forwarded = field("x-forwarded-for")
+        return peer if forwarded is None else resolve_client(peer, forwarded, self._proxies)[0]
 
     def server(self, peer: str, field: Field, *, secure: bool) -> ServerUrl:
         """The URL by which the client reaches this server.

@@ -1,8 +1,8 @@
-"""Deferreds for several waiting callers, coroutines that run together, and one that is restarted after a failure."""
+"""Deferreds for several waiting callers, and coroutines: cheap ones, ones that run together, and restarted ones."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Generator, Iterable
 from typing import Any, Generic, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred, FirstError, gatherResults
@@ -42,6 +42,41 @@ class Waiters(Generic[Result]):
     def _forget(self, waiter: Deferred[Result]) -> None:
         if waiter in self._waiting:
             self._waiting.remove(waiter)
+
+
+def run(coroutine: Coroutine[Any, Any, Result]) -> Result | Deferred[Result]:
+    """Runs a coroutine to its end, or until it has to wait.
+
+    `Deferred.fromCoroutine` makes Deferreds in any case, which costs more than ten calls. Until the coroutine waits, it
+    runs in the context of the caller (`contextvars`), not in a copy.
+
+    Returns:
+        The result if it did not wait; otherwise a Deferred of the result.
+
+    Raises:
+        Exception: it failed before it had to wait.
+    """
+    try:
+        waiting = coroutine.send(None)
+    except StopIteration as end:
+        result: Result = end.value
+        return result
+    return Deferred.fromCoroutine(_rest(coroutine, waiting))
+
+
+def _rest(coroutine: Coroutine[Any, Any, Result], waiting: Deferred[Any]) -> Generator[Deferred[Any], object, Result]:
+    """Runs a coroutine from the first Deferred that it waits for."""
+    try:
+        while True:
+            try:
+                fired = yield waiting
+            except BaseException as error:  # the failure of what it waits for, which it may handle.
+                waiting = coroutine.throw(error)
+            else:
+                waiting = coroutine.send(fired)
+    except StopIteration as end:  # a generator must not let it pass (PEP 479).
+        result: Result = end.value
+        return result
 
 
 async def gathered(coroutines: Iterable[Coroutine[Any, Any, Result]]) -> list[Result]:

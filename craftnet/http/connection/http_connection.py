@@ -27,8 +27,9 @@ from craftnet.http.chunked_body import ChunkedBody
 from craftnet.http.connection.half_open import HalfOpenConnections
 from craftnet.http.connection.http_site import HttpSite
 from craftnet.http.exchange import CONTINUE_RESPONSE, Response
-from craftnet.http.request_head import Head, HeadReader
+from craftnet.http.request_head import Head, HeadReader, parse_repeated_head
 from craftnet.limits.client_address import host
+from craftnet.runtime.deferreds import run
 from craftnet.runtime.sockets import transmit
 
 MAX_BYTES_AHEAD = 16_384
@@ -76,7 +77,7 @@ class HttpConnection:
 
     def __init__(self, site: HttpSite, half_open: HalfOpenConnections, upgrade: FeedOpener | None = None) -> None:
         self._site, self._half_open, self._upgrade = site, half_open, upgrade
-        self._reader = HeadReader()
+        self._reader = HeadReader(parse=parse_repeated_head)
         self._head: Head | None = None  # of the request whose body is being read.
         self._body = bytearray()
         self._chunks: ChunkedBody | None = None
@@ -146,17 +147,20 @@ class HttpConnection:
             self._bound_input()
 
     def _read(self) -> bool:
-        """Takes one step; False when octets are missing."""
+        """Reads and answers one request; False when octets are missing, of this one or of the next."""
         if self._head is None:
             head = self._reader.read()
-            if head is not None:
-                self._begin(head)
-            return head is not None
+            if head is None:
+                return False
+            self._begin(head)
+        if self._head is None:
+            return False  # the request opens a feed, which has the connection now.
         body = self._read_body(self._head)
-        if body is not None:
-            head, self._head = self._head, None
-            self._answer(head, body)
-        return body is not None
+        if body is None:
+            return False
+        head, self._head = self._head, None
+        self._answer(head, body)
+        return bool(self._reader.octets)
 
     def _begin(self, head: Head) -> None:
         """Takes a head: refuses a body that is declared too long before any of it is read."""
@@ -213,10 +217,16 @@ class HttpConnection:
     def _answer(self, head: Head, body: bytes) -> None:
         self._busy = True
         self._half_open.remove(self.transport)
-        routes = self._site.routes
-        answering = Deferred.fromCoroutine(routes.answer(head, body, self._peer, secure=self._secure))
-        self._answering = answering
-        answering.addCallbacks(self._send, self._fail, callbackArgs=(head,), errbackArgs=(head,))
+        try:
+            answer = run(self._site.routes.answer(head, body, self._peer, secure=self._secure))
+        except Exception:
+            self._fail(Failure(), head)
+            return
+        if isinstance(answer, Response):
+            self._send(answer, head)
+        else:
+            self._answering = answer
+            answer.addCallbacks(self._send, self._fail, callbackArgs=(head,), errbackArgs=(head,))
 
     def _fail(self, failure: Failure, head: Head) -> None:
         if self._open:  # otherwise the client is gone, and the answer was cancelled.

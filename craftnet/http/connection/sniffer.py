@@ -230,7 +230,7 @@ class SnifferFactory(ServerFactory):
 
     def takes(self, head: Head) -> bool:
         """Whether a request with this head opens a feed."""
-        return self._factory(head) is not None
+        return head.method == b"GET" and self._factory(head) is not None
 
     def readmit(self, transport: ITransport, head: Head, rest: bytes) -> None:
         """Passes on a request for a feed that arrived on a connection that a proxy keeps alive for HTTP."""

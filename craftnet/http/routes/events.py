@@ -68,12 +68,12 @@ class Events(GuardedEndpoint[Batch]):
 
     def read(self, call: Call) -> Batch:
         """Parses the events."""
-        coded = content_codings(call.header("Content-Encoding"))
+        coded = content_codings(call.headers.get("content-encoding"))
         body = gunzip(call.body, self._body_limit) if coded else call.body
         return self._ingest.read(body, newline_delimited=call.media_type == NDJSON, now=self._now())
 
     async def decide(self, call: Call, principal: Principal, asked: Batch) -> Response:
         """202 with the outcome of each event."""
         check_may_publish(principal)
-        outcomes = await self._ingest.apply(asked, parse_traceparent(call.header("traceparent")))
+        outcomes = await self._ingest.apply(asked, parse_traceparent(call.headers.get("traceparent")))
         return json_response(summary(outcomes), status=202)

@@ -194,10 +194,9 @@ class MemorySessions:
 
     def expire(self) -> None:
         """Removes the finished sessions whose retention has passed."""
-        now = self._clock.seconds()
         while self._finished:
             key, due = next(iter(self._finished.items()))
-            if due > now:
+            if due > self._clock.seconds():
                 break
             self._forget(key)
 

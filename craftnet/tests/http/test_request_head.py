@@ -1,11 +1,23 @@
 from __future__ import annotations
 
+import re
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.errors import BadRequest, CodingNotImplemented, HeadersTooLarge, Refusal, TargetTooLong
-from craftnet.http.request_head import FIELD_LIMIT, HEAD_END, TARGET_LIMIT, Head, parse_head, path_and_query
+from craftnet.http.request_head import (
+    FIELD_LIMIT,
+    HEAD_END,
+    KEPT_HEADS,
+    TARGET_LIMIT,
+    Head,
+    has_bare_line_feed,
+    parse_head,
+    parse_repeated_head,
+    path_and_query,
+)
 
 HOST = b"Host: craft.example:8080"
 UPGRADE = (b"Upgrade: WebSocket", b"Connection: keep-alive, Upgrade")
@@ -72,6 +84,23 @@ class ParseTests(SynchronousTestCase):
             head = parse_head(octets(HOST, target=target))
             self.assertEqual((head.target, head.values(b"host")), (expected, [host]))
         self.assertEqual(parse_head(octets(HOST, method=b"OPTIONS", target=b"http://other.example")).target, b"*")
+
+    def test_repeated(self) -> None:
+        """The same head again is parsed once, and only so many are remembered."""
+        first = parse_repeated_head(octets(HOST))
+        self.assertEqual(first, parse_head(octets(HOST)))
+        self.assertIs(parse_repeated_head(octets(HOST)), first)
+        for number in range(KEPT_HEADS):
+            parse_repeated_head(octets(HOST, b"X: %d" % number))
+        self.assertIsNot(parse_repeated_head(octets(HOST)), first)
+
+    @settings(deadline=None, derandomize=True, max_examples=60)
+    @given(st.lists(st.sampled_from((b"\r", b"\n", b"\r\n", b"x")), max_size=8).map(b"".join), st.integers(0, 8))
+    def test_bare_line_feed(self, given_octets: bytes, first: int) -> None:
+        """Octets that arrive in two pieces are judged like those in one."""
+        found = re.search(rb"(?<!\r)\n", given_octets) is not None
+        pieces = ((0, first), (first, len(given_octets)))
+        self.assertIs(any(has_bare_line_feed(given_octets, *each) for each in pieces), found)
 
     def test_long_numbers(self) -> None:
         self.assertEqual(parse_head(octets(HOST, b"Content-Length: " + b"0" * 5000 + b"7")).length, 7)

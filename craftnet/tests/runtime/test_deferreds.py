@@ -7,7 +7,7 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from craftnet.runtime.deferreds import RestartedTask, Waiters
+from craftnet.runtime.deferreds import RestartedTask, Waiters, run
 
 
 class WaitersTests(SynchronousTestCase):
@@ -54,6 +54,70 @@ class WaitersTests(SynchronousTestCase):
         self.waiters.cancel()
         for each in waiting:
             self.failureResultOf(each, CancelledError)
+
+
+class RunTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.first: Deferred[int] = Deferred()
+        self.second: Deferred[int] = Deferred()
+
+    async def add(self) -> int:
+        """The sum of both, with -1 for one that cannot be found."""
+        total = 0
+        for each in (self.first, self.second):
+            try:
+                total += await each
+            except KeyError:
+                total -= 1
+        return total
+
+    def waiting(self) -> Deferred[int]:
+        waiting = run(self.add())
+        assert isinstance(waiting, Deferred)
+        return waiting
+
+    def test_never_waits(self) -> None:
+        self.first.callback(1)
+        self.second.errback(KeyError())
+        self.assertEqual(run(self.add()), 0)
+
+    def test_fails_at_once(self) -> None:
+        self.first.errback(ValueError())
+        with self.assertRaises(ValueError):
+            run(self.add())
+
+    def test_waits_twice(self) -> None:
+        waiting = self.waiting()
+        self.first.callback(1)
+        self.assertNoResult(waiting)
+        self.second.callback(2)
+        self.assertEqual(self.successResultOf(waiting), 3)
+
+    def test_waits_only_later(self) -> None:
+        self.first.callback(1)
+        waiting = self.waiting()
+        self.second.callback(2)
+        self.assertEqual(self.successResultOf(waiting), 3)
+
+    def test_handles_a_failure(self) -> None:
+        waiting = self.waiting()
+        self.first.errback(KeyError())
+        self.second.callback(2)
+        self.assertEqual(self.successResultOf(waiting), 1)
+
+    def test_fails(self) -> None:
+        waiting = self.waiting()
+        self.first.callback(1)
+        self.second.errback(ValueError())
+        self.failureResultOf(waiting, ValueError)
+
+    def test_cancelled(self) -> None:
+        """As with `Deferred.fromCoroutine`, what it waits for is cancelled."""
+        waiting = self.waiting()
+        self.first.callback(1)
+        waiting.cancel()
+        self.failureResultOf(waiting, CancelledError)
+        self.assertTrue(self.second.called)
 
 
 class RestartedTaskTests(SynchronousTestCase):

@@ -32,6 +32,7 @@ from craftnet.http.operations import UNLISTED_STATUSES
 from craftnet.http.request_head import path_and_query
 from craftnet.http.routes.site import site
 from craftnet.http.static_pages import StaticFile, ToFolder
+from craftnet.interfaces import ITokenVerifier
 from craftnet.limits.client_address import Forwarding, Networks, ServerUrl
 from craftnet.limits.connection_limits import Limits
 from craftnet.limits.handshake_guard import HandshakeGuard
@@ -145,7 +146,7 @@ class SiteTestCase(SynchronousTestCase):
         self.monitor.startService()
         self.gateway = FakeGateway()
         self.enforced: list[bool] = []
-        admission = Authorization(self.authority, self.sources.sessions, self.sources.queues)
+        admission = Authorization(self.verifier(), self.sources.sessions, self.sources.queues)
         hub = Hub(self.sources, self.clock, self.metrics)
         health = HealthFeed(self.monitor, self.clock, self.metrics)
         forwarding = Forwarding(Networks.parse(self.proxies, "--trusted-proxy"))
@@ -179,6 +180,10 @@ class SiteTestCase(SynchronousTestCase):
         }
         streams = EventStreamFactory(self.connections, CrossOrigin(self.connections.gate.is_page))
         self.house = House(self.site, self.clock, self.metrics, streams=streams)
+
+    def verifier(self) -> ITokenVerifier:
+        """What verifies tokens."""
+        return self.authority
 
     def enforce(self, covered: Callable[[Principal], bool]) -> int:
         """A transport with one connection, of the player."""
@@ -219,13 +224,18 @@ class SiteTestCase(SynchronousTestCase):
 
 def posted_start(session_id: UUID) -> bytes:
     """The start of a session, as an event that nothing is wrong with."""
+    return posted("crafting.session.start", start(session_id), session_id)
+
+
+def posted(event_type: str, data: object, event_id: UUID) -> bytes:
+    """An event as the body of a POST."""
     return msgspec.json.encode(
         {
-            "event_id": str(session_id),
-            "event_type": "crafting.session.start",
+            "event_id": event_id,
+            "event_type": event_type,
             "timestamp": rfc3339(NOW),
             "version": ENVELOPE_VERSION,
             "source": "test",
-            "data": start(session_id),
+            "data": data,
         }
     )

@@ -9,7 +9,7 @@ from craftnet.tests.support.call_counts import counted
 from craftnet.tests.support.http_wire import UPGRADE, Listener, Wire, request
 from craftnet.tests.support.sniffer_case import HOST, SnifferTestCase
 
-CALLS = 95
+CALLS = 70
 """Of Python functions, for a POST from its octets to those of its answer; what endpoints do comes on top."""
 
 

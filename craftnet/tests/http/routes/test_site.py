@@ -3,21 +3,40 @@
 from __future__ import annotations
 
 import gzip
+from collections import Counter
 from collections.abc import Iterator
 from typing import ClassVar
+from uuid import UUID
 
 import msgspec
 
+from craftnet.access.development import sign_token
+from craftnet.access.jwt import JwtVerifier
+from craftnet.access.principal import PUBLISH
+from craftnet.access.revocation.enforcement import RevocationCheckingVerifier
+from craftnet.access.revocation.revocations import Revocations
+from craftnet.access.verification_keys import SingleKey, VerificationKey
 from craftnet.contract.http_bodies import UdpConnectRequest
 from craftnet.contract.messages import ChangeType, MaterialChange
 from craftnet.errors import Unauthorized, Unavailable
+from craftnet.interfaces import ITokenVerifier
 from craftnet.protocols.websocket.core.dictionaries import dictionary
 from craftnet.protocols.wire.codec import encode_materials, encode_progress
 from craftnet.protocols.wire.records import MaterialsRecord, ProgressRecord
+from craftnet.tests.support.call_counts import counted
 from craftnet.tests.support.fakes import FakeShowcase
-from craftnet.tests.support.http_wire import Answer
-from craftnet.tests.support.samples import GAME_SESSION, GAME_START, IRON, OTHER_PLAYER, OTHER_SESSION, PLAYER, SESSION
-from craftnet.tests.support.site_case import JSON, OCTETS, PREFIXES, SiteTestCase, bearer, posted_start
+from craftnet.tests.support.http_wire import Answer, Wire, request
+from craftnet.tests.support.samples import (
+    GAME_SESSION,
+    GAME_START,
+    IRON,
+    NOW,
+    OTHER_PLAYER,
+    OTHER_SESSION,
+    PLAYER,
+    SESSION,
+)
+from craftnet.tests.support.site_case import HOST, JSON, OCTETS, PREFIXES, SiteTestCase, bearer, posted, posted_start
 
 
 class RoutingTests(SiteTestCase):
@@ -264,6 +283,47 @@ class EventsTests(SiteTestCase):
         body = b'{"services": []}'
         answer = self.ask("/health/batch", "POST", JSON + b"Content-Encoding: identity\r\n", body, "")
         self.assertEqual(answer.status, 200)
+
+
+class EventCostTests(SiteTestCase):
+    """One event in a POST, with a token that is signed."""
+
+    MOST_CALLS = 140
+    """Calls of Python functions from the octets of a request to those of its answer."""
+
+    MOST_CALLS_FOR_A_HEAD = 20
+    """Further calls for a head that the server has not seen lately."""
+
+    secret = bytes(32)
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.token = sign_token(self.secret, None, [PUBLISH], 3600, NOW)
+        self.wire: Wire = self.house.wire()
+        for number in (11, 12):  # fills the caches.
+            self.calls(self.post(number))
+
+    def verifier(self) -> ITokenVerifier:
+        key = SingleKey(VerificationKey("HS256", self.secret))
+        return RevocationCheckingVerifier(JwtVerifier(key, self.clock), Revocations())
+
+    def post(self, number: int, more: bytes = b"") -> bytes:
+        data = {"session_id": SESSION, "progress_percentage": number, "status": "active", "remaining_time_seconds": 9}
+        body = posted("crafting.session.progress", data, UUID(int=number))
+        return request("/events", "POST", HOST + JSON + bearer(self.token) + more, body)
+
+    def calls(self, octets: bytes) -> Counter[str]:
+        with counted() as called:
+            self.wire.receive(octets)
+        (answer,) = self.wire.take()
+        self.assertEqual((answer.status, answer.json["accepted"]), (202, 1))
+        return called
+
+    def test_calls(self) -> None:
+        called = self.calls(self.post(13))
+        self.assertLessEqual(called.total(), self.MOST_CALLS, called.most_common())
+        other = self.calls(self.post(14, b"X-Request-Id: other\r\n"))
+        self.assertLessEqual(other.total(), self.MOST_CALLS + self.MOST_CALLS_FOR_A_HEAD, other.most_common())
 
 
 class MetricsTests(SiteTestCase):

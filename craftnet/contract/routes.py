@@ -10,7 +10,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from craftnet.contract.devices import MAX_DEVICE_NAME
+from craftnet.contract.devices import device_name
 from craftnet.contract.identifiers import parse_uuid
 from craftnet.contract.messages import Service
 from craftnet.contract.position import Position, parse_position
@@ -95,7 +95,7 @@ class QueueTarget(Struct, frozen=True):
     """`/ws/queue/{player_id}`, with `?resume=…` for a returning watcher.
 
     Attributes:
-        device: the name of the client's device; None: it registers none.
+        device: the name of the client's device, as `device_name` returns it; None: it registers none.
     """
 
     player_id: UUID
@@ -264,13 +264,7 @@ def _resume(query: Query) -> Position | None:
 
 
 def _device(query: Query) -> str | None:
-    """The name; a server without devices accepts any characters."""
-    if "device" not in query:
-        return None
-    name = _single(query, "device")
-    if not 1 <= len(name) <= MAX_DEVICE_NAME:
-        raise BadRequest(f"device takes a name of 1 to {MAX_DEVICE_NAME} characters, as in device=phone.")
-    return name
+    return device_name(_single(query, "device")) if "device" in query else None
 
 
 def _expected(query: Query) -> bool:

@@ -19,7 +19,7 @@ from craftnet.access.authorization import (
     check_may_relay,
 )
 from craftnet.access.principal import Principal
-from craftnet.contract.devices import device_name, read_report
+from craftnet.contract.devices import read_report
 from craftnet.contract.messages import Service
 from craftnet.contract.position import Position
 from craftnet.contract.routes import (
@@ -327,12 +327,11 @@ class Subscriptions:
         """The same feed for a client that registers a device; for one of a server without devices, unchanged.
 
         Raises:
-            BadRequest: the name has characters that cannot be shown.
             Forbidden: the token is not the player's own.
         """
         if self.devices is None:
             return watched
-        principal, name = watched.principal, device_name(device)
+        principal = watched.principal
         if principal.player_id != player_id:
             raise Forbidden("Only the player's own token registers a device: observe the feed without device.")
         kind: type[_DeviceSubscription] = (
@@ -344,7 +343,7 @@ class Subscriptions:
             watched=watched,
             devices=self.devices,
             player_id=player_id,
-            device=name,
+            device=device,
         )
 
     async def renew(self, token: str, former: Principal) -> Principal:

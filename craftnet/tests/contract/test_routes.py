@@ -141,10 +141,11 @@ class TargetTests(SynchronousTestCase):
                 self.assertIn("heartbeat", error.message)
 
     def test_device(self) -> None:
-        """In the feeds of a player; its length is checked whether or not the server has devices."""
+        """In the feeds of a player, whether or not the server has devices."""
         for path, kind in ((f"/ws/queue/{PLAYER}", QueueTarget), (f"/ws/player/{PLAYER}", PlayerTarget)):
             self.assertEqual(parse_target(path, {"device": ["phone"]}), kind(PLAYER, device="phone"))
-            for values in ([], [""], ["x" * 33], ["a", "b"]):
+            self.assertEqual(parse_target(path, {"device": ["Cafe\u0301"]}), kind(PLAYER, device="Caf\u00e9"))
+            for values in ([], [""], ["x" * 33], ["a\n"], [" a"], ["a", "b"]):
                 error = self.assertRaises(BadRequest, parse_target, path, {"device": values})
                 self.assertIn("device", error.message)
 

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from craftnet.operator.configuration import EPILOG, separated, server_options
 from craftnet.runtime.addresses import LISTEN_BACKLOG
-from craftnet.runtime.rlimits import SPARE_FILES
+from craftnet.runtime.sockets import SPARE_FILES
 from craftnet.server.settings import Settings, settings_of
 
 Read = Callable[[str], str | None]

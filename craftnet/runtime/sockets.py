@@ -1,4 +1,4 @@
-"""The sockets of connections: writes without a buffer, bounds on what waits, and what the kernel measures.
+"""The sockets of connections: their limit, writes without a buffer, bounds on what waits, and what the kernel measures.
 
 `transmit` needs one system call, without the transport's buffer and another turn of the reactor. No other module uses
 private parts of Twisted; `craftnet/tests/test_private_parts.py` fails when a version of Twisted does not have them.
@@ -7,6 +7,7 @@ private parts of Twisted; `craftnet/tests/test_private_parts.py` fails when a ve
 from __future__ import annotations
 
 import fcntl
+import resource
 import socket
 import struct
 from typing import Any
@@ -24,6 +25,8 @@ WRITE_BUFFER = 16_384
 SOCKET_BUFFER = 65_536
 """Octets that wait in the kernel, which otherwise buffers megabytes for each peer that does not read."""
 
+SPARE_FILES = 200
+"""Files besides WebSockets: requests, the back end's connections, what the process itself reads."""
 
 _TCP_INFO_SIZE = 144
 _ROUND_TRIP, _RETRANSMITTED, _SENT = 68, 100, 136  # offsets of 32-bit numbers in tcp_info (linux/tcp.h).
@@ -43,6 +46,28 @@ class TcpInfo(Struct, frozen=True):
     round_trip: float
     loss: float
     unsent: int
+
+
+def raise_open_files_limit(connections: int) -> int | None:
+    """Raises the limit of open files, of which each connection is one, as far as the system permits.
+
+    A shell's default is rarely enough.
+
+    Arguments:
+        connections: the number of WebSockets that are allowed; 0: as many as possible.
+
+    Returns:
+        The number that fits, where that is lower than `connections`; else None.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + SPARE_FILES if connections else hard
+    unlimited = resource.RLIM_INFINITY
+    if soft == unlimited or (wanted != unlimited and wanted <= soft):
+        return None
+    limit = wanted if hard == unlimited else hard if wanted == unlimited else min(wanted, hard)
+    if limit != soft:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+    return None if not connections or limit >= wanted else max(0, limit - SPARE_FILES)
 
 
 def bound_silence(transport: ITransport | None, seconds: float) -> None:

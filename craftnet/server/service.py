@@ -13,7 +13,7 @@ from craftnet.observe.audit.service import AuditLog
 from craftnet.observe.health.monitor import Monitor
 from craftnet.protocols.feed.server.feed_connections import FeedConnections
 from craftnet.protocols.udp.server.service import UdpService
-from craftnet.runtime.rlimits import raise_open_files_limit
+from craftnet.runtime.sockets import raise_open_files_limit
 from craftnet.server.listener import Listener
 from craftnet.server.reload import Reloader, ReloadResult
 from craftnet.streams.consumer import StreamConsumer

@@ -25,7 +25,7 @@ from craftnet.client.load.process import ServerProcesses, Use
 from craftnet.client.load.report import Report
 from craftnet.client.load.worker import DELIVERY_GRACE, PHASES, REPORT_INTERVAL, WorkerReport
 from craftnet.errors import ConfigurationError
-from craftnet.runtime.rlimits import raise_open_files_limit
+from craftnet.runtime.sockets import raise_open_files_limit
 
 CONNECT_TIME = 0.02
 """Seconds that the watchers, one by one, may take to connect beyond the ramp before the run is given up."""

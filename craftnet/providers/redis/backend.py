@@ -27,8 +27,7 @@ from craftnet.providers.redis.endpoints import MasterWatch, SentinelEndpoint, en
 from craftnet.providers.redis.event_stream import EventStreamConsumer
 from craftnet.providers.redis.interruptible_read import BLOCK_SECONDS
 from craftnet.providers.redis.key_names import KeyNames
-from craftnet.providers.redis.node_bus import RedisNodeBus
-from craftnet.providers.redis.node_registry import RedisNodeRegistry
+from craftnet.providers.redis.node_bus import RedisNodeBus, RedisNodeRegistry
 from craftnet.providers.redis.player_index import PlayerIndex
 from craftnet.providers.redis.revocations import MAX_REVOCATIONS, STREAM_LENGTH, RedisRevocations
 from craftnet.providers.redis.samples import RedisSamples

@@ -26,7 +26,7 @@ from craftnet.errors import Unavailable
 from craftnet.providers.redis import cluster_scripts as scripts
 from craftnet.providers.redis.connection import RedisConnection
 from craftnet.providers.redis.key_names import KeyNames
-from craftnet.providers.redis.node_registry import RedisNodeRegistry
+from craftnet.providers.redis.node_bus import RedisNodeRegistry
 
 LEASE_SECONDS = 15.0
 """Seconds after which the devices of a silent node count as disconnected."""

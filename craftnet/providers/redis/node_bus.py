@@ -1,4 +1,4 @@
-"""Messages between nodes: one short stream for all of them, and one for each node."""
+"""How nodes meet in Redis: the entry of each under a lease, and streams of messages, one for all and one for each."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from craftnet.errors import Unavailable
-from craftnet.providers.inspection import INodeBus
+from craftnet.providers.inspection import INodeBus, INodeRegistry
+from craftnet.providers.redis import cluster_scripts as scripts
 from craftnet.providers.redis.connection import RedisConnection
 from craftnet.providers.redis.interruptible_read import BLOCK_SECONDS
 from craftnet.providers.redis.key_names import KeyNames
@@ -23,6 +24,9 @@ MAX_MESSAGES = 1000
 
 EXPIRY_SECONDS = 60
 """Seconds after which the stream of a node that is gone is removed."""
+
+ENTRY_LIFETIME = 5.0
+"""Seconds after which the entry of a silent node is removed."""
 
 RETRY_DELAY = 1.0
 """Seconds until Redis is asked again."""
@@ -102,3 +106,26 @@ class RedisNodeBus(Service):
                 entry = dict(zip(fields[::2], fields[1::2], strict=False))
                 if self._heard is not None and b"node" in entry and b"message" in entry:
                     self._heard(entry[b"node"].decode(errors="replace"), entry[b"message"])
+
+
+@implementer(INodeRegistry)
+class RedisNodeRegistry:
+    """All nodes' entries.
+
+    Arguments:
+        lifetime: seconds.
+    """
+
+    def __init__(self, link: RedisConnection, keys: KeyNames, *, lifetime: float = ENTRY_LIFETIME) -> None:
+        self._link = link
+        self._keys = keys
+        self._lifetime = round(lifetime * 1000)
+
+    def announce(self, node: str, entry: bytes | None) -> Deferred[dict[str, bytes]]:
+        """As in `INodeRegistry`."""
+        return Deferred.fromCoroutine(self._announce(node, entry))
+
+    async def _announce(self, node: str, entry: bytes | None) -> dict[str, bytes]:
+        keys = [self._keys.entries, self._keys.entry_ends]
+        flat = await self._link.run(scripts.ANNOUNCE, keys, (node, self._lifetime, entry or b""))
+        return {name.decode(errors="replace"): kept for name, kept in zip(flat[::2], flat[1::2], strict=True)}

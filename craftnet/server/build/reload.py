@@ -14,7 +14,7 @@ from craftnet.limits.origins import Origins
 from craftnet.observe.audit.events import SecurityEvent, SecurityEventType
 from craftnet.observe.logs.lines import parse_levels
 from craftnet.observe.logs.observer import LOG
-from craftnet.runtime.rlimits import raise_open_files_limit
+from craftnet.runtime.sockets import raise_open_files_limit
 from craftnet.server.listener import Listener
 from craftnet.server.options.table import OPTIONS
 from craftnet.server.reload import Reloader, ReloadResult

@@ -7,7 +7,7 @@ from twisted.internet.task import deferLater
 
 from craftnet.errors import Unavailable
 from craftnet.providers.redis.key_names import KeyNames
-from craftnet.providers.redis.node_registry import RedisNodeRegistry
+from craftnet.providers.redis.node_bus import RedisNodeRegistry
 from craftnet.tests.support.redis_nodes import RedisTestCase
 
 

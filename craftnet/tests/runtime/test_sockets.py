@@ -7,7 +7,7 @@ import sys
 
 from twisted.trial.unittest import TestCase
 
-from craftnet.runtime.rlimits import SPARE_FILES
+from craftnet.runtime.sockets import SPARE_FILES
 
 
 class RaiseLimitTests(TestCase):
@@ -16,7 +16,7 @@ class RaiseLimitTests(TestCase):
     def limits(self, soft: int, hard: int, connections: int) -> tuple[int, str]:
         """The soft limit after raising it, and the result."""
         program = (
-            "import resource; from craftnet.runtime.rlimits import raise_open_files_limit\n"
+            "import resource; from craftnet.runtime.sockets import raise_open_files_limit\n"
             f"resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, {hard}))\n"
             f"answer = raise_open_files_limit({connections})\n"
             "print(resource.getrlimit(resource.RLIMIT_NOFILE)[0], answer)"

@@ -169,20 +169,19 @@ def clocks(*seconds: float) -> Step:
 
 async def _fail_over(world: World, random: Random) -> Sequence[str]:
     """The replica becomes the master, as it does for maintenance."""
-    assert world.replica is not None
-    servers = (world.redis, world.replica)
-    successor = next(server for server in servers if not server.shows(b"role:master", "INFO", "replication"))
-    world.fail_over()
+    successor = world.fail_over()
     while not successor.shows(b"role:master", "INFO", "replication"):
         await sleep(0.1)
     return ()
 
 
 async def _follows(world: World, random: Random) -> Sequence[str]:
-    """The former master is a replica, and may be the next master."""
+    """The former master becomes a replica, and may be the next master."""
     assert world.replica is not None
-    servers = (world.redis, world.replica)
+    while not world.demote():
+        await sleep(0.1)
     for _ in range(300):
+        servers = (world.redis, world.replica)
         if any(server.shows(b"master_link_status:up", "INFO", "replication") for server in servers):
             return ()
         await sleep(0.1)

@@ -30,6 +30,9 @@ AGAIN = 0.1
 TOKEN = 2 * 3600.0
 """Seconds before and after now for which tokens hold: some nodes believe that it is another hour."""
 
+NOT_FOUND = 404
+"""The status by which a node that is ready refuses a craft that Redis has lost."""
+
 CONNECT = 3.0
 """Seconds for a node to take a connection, and to answer a handshake."""
 
@@ -83,10 +86,12 @@ class Player:
 
     Attributes:
         record: what happened.
+        answered: whether a node has accepted or refused the player since it last lost its connection.
     """
 
     def __init__(self, path: str, player: UUID, ports: Callable[[], Sequence[int]], node: int, random: Random) -> None:
         self.record = Record()
+        self.answered = False
         self._path = path
         self._player = player
         self._ports = ports
@@ -123,6 +128,7 @@ class Player:
         """
         self._next = node
         self._forgetful = forgetful
+        self.answered = False
         self._drop()
 
     def _drop(self) -> None:
@@ -138,6 +144,9 @@ class Player:
                 await self._watch(node)
             await deferLater(cast(Any, reactor), AGAIN * self._random.uniform(1.0, 2.0))
 
+    def _accepted(self, connection: _Connection) -> None:
+        self.answered = connection is self._connection
+
     async def _watch(self, node: int) -> None:
         resume = ""
         if self.record.position is not None and not self._forgetful:
@@ -150,9 +159,10 @@ class Player:
             self._connection = None
             return
         self.record.take(Opened(node, resume))
-        connection.opened.addErrback(lambda _: None)
+        connection.opened.addCallbacks(lambda _: self._accepted(connection), lambda _: None)
         await connection.lost
         self._connection = None
+        self.answered = connection.status == NOT_FOUND
         self.record.take(Closed(connection.code or 1006))
 
 

@@ -133,7 +133,9 @@ class Round:
             await sleep(1.5)  # until every node has noticed the fault.
             for player in self._players:
                 player.hop()
-            await self._wait(lambda: all(player.watching for player in self._players))
+            # Those of a craft that Redis has lost are refused, until it is published again.
+            if not await self._wait(lambda: all(player.answered for player in self._players)):
+                self._wrong.append("a player was neither accepted nor refused after the fault")
             await self._together([craft.publish_again() for craft in self._crafts])
         else:
             await self._together([craft.shortage() for craft in self._crafts if not craft.over])

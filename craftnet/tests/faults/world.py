@@ -45,7 +45,7 @@ class World:
 
     def __init__(self, nodes: int, scratch: Path, *, sentinel: bool = False, before: Path | None = None) -> None:
         self._before = before
-        self.redis = RedisServer(durable=True)
+        self._master = self.redis = RedisServer(durable=True)
         self.replica: RedisServer | None = None
         self._sentinel: Sentinel | None = None
         if sentinel:
@@ -111,10 +111,32 @@ class World:
             shutil.copyfile(self._copy, Path(self.redis.folder) / "appendonly.aof")
         self.redis.start()
 
-    def fail_over(self) -> None:
-        """Have the sentinel make the replica the master."""
+    def fail_over(self) -> RedisServer:
+        """Has the sentinel make the replica the master; returns the replica."""
         assert self._sentinel is not None
         self._sentinel.command("SENTINEL", "FAILOVER", "mymaster")
+        return self._other(self._master)
+
+    def demote(self) -> bool:
+        """Makes the former master a replica, as the sentinel does, but without its ten seconds of waiting.
+
+        Returns:
+            False while the sentinel does not name the successor yet.
+        """
+        assert self._sentinel is not None and self.replica is not None
+        named = self._sentinel.command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", "mymaster")
+        former, successor = self._master, self._other(self._master)
+        if b"\r\n%d\r\n" % successor.port not in named:
+            return False
+        former.command("REPLICAOF", "127.0.0.1", str(successor.port))
+        for kind in ("normal", "pubsub"):
+            former.command("CLIENT", "KILL", "TYPE", kind)
+        self._master = successor
+        return True
+
+    def _other(self, server: RedisServer) -> RedisServer:
+        assert self.replica is not None
+        return self.replica if server is self.redis else self.redis
 
     async def ask(self, node: int, path: str) -> tuple[int, str]:
         """A node's answer; status 0 without an answer."""

@@ -15,7 +15,7 @@ from craftnet.client.cli import NO_READER
 from craftnet.operator.cli import COMMANDS
 from craftnet.server.options.table import OPTIONS
 from craftnet.tests.support.ports import reserved_port
-from craftnet.tests.support.processes import craftnet, environment, running
+from craftnet.tests.support.processes import craftnet, craftnet_in_process, environment, running
 
 
 class CommandTests(SynchronousTestCase):
@@ -25,8 +25,12 @@ class CommandTests(SynchronousTestCase):
             self.assertIn(f"    {name.partition(' ')[0]}", text)
 
     def test_usage(self) -> None:
-        for arguments in (["config"], ["config", "--show", "--max-conections", "5"], ["nonsense"]):
-            run = craftnet(*arguments)
+        for start, *arguments in (
+            (craftnet_in_process, "config"),
+            (craftnet_in_process, "config", "--show", "--max-conections", "5"),
+            (craftnet, "nonsense"),
+        ):
+            run = start(*arguments)
             self.assertEqual(run.returncode, 2, run.stderr)
             self.assertNotIn("Traceback", run.stderr)
 
@@ -56,7 +60,7 @@ class ConfigurationTests(SynchronousTestCase):
             ('auth = "jwt:key=/nowhere.pem"', 1, "/nowhere.pem"),
             ('origin = "game.example"', 1, "--origin game.example"),
         ):
-            run = craftnet("check-config", self.file(text))
+            run = craftnet_in_process("check-config", self.file(text))
             self.assertEqual(run.returncode, code, run.stdout + run.stderr)
             self.assertIn(words, run.stdout + run.stderr)
             self.assertNotIn("Traceback", run.stderr)
@@ -80,8 +84,8 @@ class ConfigurationTests(SynchronousTestCase):
         self.assertEqual(set(tomllib.loads(run.stdout)), listed)
 
     def test_documents(self) -> None:
-        self.assertIn("#max-connections = 20000", craftnet("config", "--defaults").stdout)
-        self.assertIn('"max-connections"', craftnet("config", "--schema").stdout)
+        self.assertIn("#max-connections = 20000", craftnet_in_process("config", "--defaults").stdout)
+        self.assertIn('"max-connections"', craftnet_in_process("config", "--schema").stdout)
 
 
 class ServedTests(SynchronousTestCase):

@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from craftnet.limits.connection_limits import Limits
 from craftnet.operator.doctor import SystemFinding, Verdict, examine, report
 from craftnet.server.settings import Settings
-from craftnet.tests.support.processes import craftnet
+from craftnet.tests.support.processes import craftnet, craftnet_in_process
 
 LIMITS = "Limit                     Soft Limit           Hard Limit           Units\nMax open files {} {} files\n"
 TUNED = {
@@ -78,8 +78,8 @@ class RuleTests(SynchronousTestCase):
 class CommandTests(SynchronousTestCase):
     def test_this_machine(self) -> None:
         """The exit code says whether all is well."""
-        for connections, more in (("10", []), ("1000000", ["--json"])):
-            run = craftnet("doctor", "--max-connections", connections, *more)
+        for start, connections, more in ((craftnet_in_process, "10", []), (craftnet, "1000000", ["--json"])):
+            run = start("doctor", "--max-connections", connections, *more)
             low = '"low"' if more else "\nlow "
             self.assertEqual(run.returncode, int(low in f"\n{run.stdout}"), run.stdout + run.stderr)
         names = [each["name"] for each in json.loads(run.stdout)]

@@ -18,6 +18,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from craftnet.contract.events import SessionComplete
 from craftnet.observe.audit.pseudonyms import Pseudonyms
 from craftnet.recording import files as files_module
+from craftnet.recording import writer as writer_module
 from craftnet.recording.description import MARKER, Description, description_of
 from craftnet.recording.files import SCHEMAS, RecordingFiles
 from craftnet.recording.keys import RecordingKeys, day_of
@@ -31,7 +32,7 @@ from craftnet.recording.messages import (
     encode_observations,
 )
 from craftnet.recording.rows import TABLES, PathSample
-from craftnet.recording.writer import MAX_BATCH, RETRY, Writer
+from craftnet.recording.writer import RETRY, Writer
 from craftnet.tests.support.eventually import wait_for
 from craftnet.tests.support.processes import PROCESS_TIMEOUT
 from craftnet.tests.support.samples import IRON, NOW, SESSION, start
@@ -116,8 +117,11 @@ class WriterTests(RecordingCase):
 
     def test_large_batch(self) -> None:
         """Is written at once."""
-        self.writer.take(content(*STARTED * (MAX_BATCH // 2)), NOW)
-        self.assertEqual(self.writer.status().written, MAX_BATCH)
+        self.patch(writer_module, "MAX_BATCH", 1000)
+        self.writer.take(content(*STARTED * 499), NOW)
+        self.assertEqual(self.writer.status().written, 0)
+        self.writer.take(content(*STARTED), NOW)
+        self.assertEqual(self.writer.status().written, 1000)
 
     def test_midnight(self) -> None:
         """Rows are in the folder of the day when they were recorded."""

@@ -17,7 +17,7 @@ from craftnet.server.startup_message import ServedSummary
 from craftnet.streams.core.nats_credentials import NatsCredentials
 from craftnet.streams.nats_settings import NatsServer
 from craftnet.tests.support.admin import AdminTestCase
-from craftnet.tests.support.processes import craftnet, twistd
+from craftnet.tests.support.processes import craftnet_in_process, twistd
 
 SECRET = "hunter2"
 PATHS = (
@@ -86,9 +86,9 @@ class ShownTests(SynchronousTestCase):
             f'crafting-service = "ftp://u:{SECRET}@h/?token={SECRET}"\n',
             encoding="utf-8",
         )
-        shown = craftnet("config", "--show", "--config", str(file))
+        shown = craftnet_in_process("config", "--show", "--config", str(file))
         self.assertIn('backend = "redis:host=h:password=***"', shown.stdout)
-        checked = craftnet("check-config", str(file))
+        checked = craftnet_in_process("check-config", str(file))
         started = twistd(
             "-n", "--pidfile=", "craftnet", f"--crafting-service=ftp://u:{SECRET}@h", "--udp=off", PORT="0"
         )

@@ -11,11 +11,14 @@ import sysconfig
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
+from unittest.mock import patch
 
 from craftnet.access.development import SECRET_VARIABLE
+from craftnet.operator.cli import run
 
 SCRIPTS = Path(sysconfig.get_path("scripts"))
 PROCESS_TIMEOUT = 30.0
@@ -118,8 +121,23 @@ def children(pid: int) -> set[int]:
     return {int(child) for child in listed.split()}
 
 
+def craftnet_in_process(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Runs an operator's command that needs no reactor in this process, which is much faster than starting another."""
+    out, err = StringIO(), StringIO()
+    with (
+        patch.dict(os.environ, {**environment(), **variables}, clear=True),
+        redirect_stdout(out),
+        redirect_stderr(err),
+    ):
+        try:
+            code = run(arguments)
+        except SystemExit as refusal:  # of argparse.
+            code = cast(int, refusal.code)
+    return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
+
+
 def craftnet(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Runs the command to its end."""
+    """Runs the command to its end, in a process of its own."""
     command = [sys.executable, "-m", "craftnet.operator.cli", *arguments]
     environ: Mapping[str, str] = {**environment(), **variables}
     return subprocess.run(command, capture_output=True, text=True, check=False, env=dict(environ), timeout=60)

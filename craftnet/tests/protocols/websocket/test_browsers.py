@@ -263,7 +263,7 @@ class FeedTests(BrowserTestCase):
         await self.visit(node.url)
         await self.follow(QUEUE, token())
         self.assertEqual((await self.message())["queue_position"], 3)
-        quiet = "Promise.race([next('wait', 'end'), new Promise((done) => setTimeout(done, 8000, null))])"
+        quiet = "Promise.race([next('wait', 'end'), new Promise((done) => setTimeout(done, 6500, null))])"
         self.assertIsNone(await in_thread(self.page.evaluate, quiet))
         await in_thread(self.page.evaluate, "asked.length = 0")
         os.kill(node.pid, signal.SIGSTOP)

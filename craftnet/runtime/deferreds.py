@@ -95,7 +95,7 @@ async def gathered(coroutines: Iterable[Coroutine[Any, Any, Result]]) -> list[Re
 
 
 class RestartedTask:
-    """Runs a coroutine again and again until it is stopped, also after failures.
+    """Runs a coroutine again and again until it is stopped, also after failures; or only until it succeeds.
 
     Arguments:
         run: returns the coroutine.
@@ -103,6 +103,7 @@ class RestartedTask:
         retry: seconds from the end of the coroutine to its next start, or a function that returns them.
         failed: called with each failure, before the next start.
         expected: the failures that belong to operation; all others are logged as bugs.
+        once: whether the first success is the end.
     """
 
     _log = Logger()
@@ -115,6 +116,7 @@ class RestartedTask:
         clock: IReactorTime,
         failed: Callable[[Failure], object] = lambda failure: None,
         expected: tuple[type[Exception], ...] = (),
+        once: bool = False,
     ) -> None:
         self._run = run
         self._what = what
@@ -122,6 +124,7 @@ class RestartedTask:
         self._clock = clock
         self._when_failed = failed
         self._expected = expected
+        self._once = once
         self._running: Deferred[None] | None = None
         self._next: IDelayedCall | None = None
 
@@ -149,5 +152,7 @@ class RestartedTask:
                 self._log.failure("{what} failed", result, what=self._what)
             if not stopped:
                 self._when_failed(result)
+        elif self._once and not stopped:
+            self._running = None
         if self._running is run:  # `failed` may have led to a stop.
             self._next = self._clock.callLater(self._retry() if callable(self._retry) else self._retry, self.start)

@@ -19,6 +19,7 @@ from craftnet.protocols.udp.server.connection import ServerConnection
 from craftnet.tests.support.eventually import until
 from craftnet.tests.support.live import LiveTestCase, envelope, started, token
 from craftnet.tests.support.observers import LinkRecorder
+from craftnet.tests.support.redis_server import RedisServer
 from craftnet.tests.support.samples import IRON, OTHER_PLAYER, PLAYER
 
 FIRST, SECOND, THIRD = (UUID(int=number << 96) for number in range(1, 4))
@@ -155,6 +156,26 @@ class FollowedPlayerTests(FollowingTestCase):
         watching.addErrback(lambda failure: None)
         watching.cancel()
         await until(lambda: not self.peers)
+
+
+class FollowedPlayerOnRedisTests(FollowingTestCase):
+    def setUp(self) -> None:
+        redis = RedisServer()
+        self.addCleanup(redis.stop)
+        redis.start()
+        self.settings = replace(self.settings, backend=f"redis:port={redis.port}", devices=True)
+        super().setUp()
+
+    async def test_sessions_under_way_and_those_that_start_join(self) -> None:
+        await self.publish(started(FIRST), started(THIRD))
+        _, recorder = await self.watched(FIRST)
+        await until(lambda: self.joined == [THIRD])
+        await self.complete(FIRST)
+        await until(lambda: recorder.events[-1] == "crafting_complete")
+        await self.publish(started(SECOND))
+        await until(lambda: self.joined == [THIRD, SECOND])
+        await self.watched(SECOND)
+        self.assertEqual((await self.requests(), len(self.peers)), (1, 1))
 
 
 class WithoutTheOptionTests(FollowingTestCase):

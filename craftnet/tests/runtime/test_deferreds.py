@@ -158,6 +158,19 @@ class RestartedTaskTests(SynchronousTestCase):
         self.runs[0].errback(ConnectionError("lost"))
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
+    def test_only_until_it_succeeds(self) -> None:
+        self.task = RestartedTask(
+            self.run_once, "counting", 0.5, self.clock, self.failed, (ConnectionError,), once=True
+        )
+        self.task.start()
+        self.runs[0].errback(ConnectionError("lost"))
+        self.clock.advance(0.5)
+        self.runs[1].callback(None)
+        self.assertEqual((self.clock.getDelayedCalls(), len(self.runs), self.failures), ([], 2, 1))
+        self.task.start()
+        self.assertEqual(len(self.runs), 3)
+        self.task.stop()
+
     def test_delay_that_is_computed(self) -> None:
         """The delay may grow from one failure to the next."""
         task = RestartedTask(

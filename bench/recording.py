@@ -3,7 +3,8 @@
 First in this process, which applies events to the memory back end, in turns of 100 with the reactor between them:
 without a recording, with one (a real writer, in a process of its own), and with the same rows as JSON lines, which this
 process writes, pseudonyms included, and for which it waits for the disk once a second. The variants take turns. Then a
-server answers posts of one event, without and with a recording. Sizes are those of a simulated workshop's rows. Linux
+server answers posts of one event, without and with a recording. Sizes are those of a simulated workshop's rows, also
+after the files of a day are joined. Linux
 only: /proc has the CPU times of processes.
 
     python bench/recording.py --rounds 20 --events 5000 --posts 2000
@@ -38,13 +39,16 @@ from craftnet.clocks import Moment, steady
 from craftnet.contract.envelopes import decode
 from craftnet.contract.events import Event, EventOutcome
 from craftnet.observe.metrics.store import MetricStore
+from craftnet.operator.analysis.history import Period, RecordedHistory
 from craftnet.providers.inspection import add_tap
 from craftnet.providers.memory.backend import MemoryBackend, MemorySettings
 from craftnet.providers.sources import Sources
 from craftnet.providers.workshop.simulation.settings import WorkshopSettings
 from craftnet.providers.workshop.simulation.simulation import Simulation
-from craftnet.recording.files import encoded
-from craftnet.recording.keys import PeriodNames
+from craftnet.recording.compaction import compact
+from craftnet.recording.description import Description
+from craftnet.recording.files import RecordingFiles, encoded
+from craftnet.recording.keys import PeriodNames, day_of
 from craftnet.recording.messages import WriterSettings
 from craftnet.recording.rows import TABLE_OF, Row, rows_of
 from craftnet.recording.service import Recorder, RecordingMetrics
@@ -212,6 +216,39 @@ def sizes(players: int, minutes: int) -> None:
     print(f"JSON lines                   {lines / events:.1f} bytes an event")
 
 
+def compaction(players: int, hours: int, base: Path) -> None:
+    """What joining the files of a finished day saves."""
+    begin = 1_800_000_000.0 // 86_400 * 86_400
+    simulation = Simulation(WorkshopSettings(players=players), Random(1), begin)
+    names, folder = PeriodNames(bytes(32), _Players()), base / "compacted"
+    files = RecordingFiles(folder, "w0", Description(rotation="month", players=f"{folder}.players"))
+    files.prepare()
+    for minute in range(60 * hours):
+        batch: dict[str, list[Row]] = defaultdict(list)
+        for event in simulation.run_until(begin + 60 * (minute + 1)):
+            for row in rows_of(event.data, event.when, names):
+                batch[TABLE_OF[type(row)]].append(row)
+        for table, rows in batch.items():
+            files.publish(table, day_of(begin + 60 * minute), rows)
+
+    def analysed() -> tuple[float, int, int]:
+        """CPU seconds of an analysis, and the files and bytes that it reads."""
+        began = time.process_time()
+        RecordedHistory(folder, Period()).close()
+        found = list(folder.glob("*/*/*.parquet"))
+        return time.process_time() - began, len(found), sum(path.stat().st_size for path in found)
+
+    print(f"{hours} hours of {players} players in a simulated workshop, in batches of a minute")
+    for name in ("as written", "after compaction"):
+        cpu, number, size = analysed()
+        print(f"{name:<28} {number} files   {size / 1e6:.2f} MB   {cpu:.2f} s of CPU to open them for an analysis")
+        if name == "as written":
+            began = time.process_time()
+            list(compact(folder, begin + 2 * 86_400))
+            joining = time.process_time() - began
+    print(f"the compaction's own CPU     {joining:.2f} s")
+
+
 def latencies(number: int, base: Path) -> None:
     """The second part."""
     print(f"{number} posts of one event to a server, twice each")
@@ -237,6 +274,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         sizes(200, 10)
+        compaction(50, 4, Path(name))
         latencies(arguments.posts, Path(name))
 
         def run(_: object) -> Deferred[None]:

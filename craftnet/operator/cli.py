@@ -44,6 +44,13 @@ COMMANDS = {
         "add_analyse",
         takes_options=False,
     ),
+    "analyse compact": OperatorCommand(
+        "join the files of the finished days of a recording",
+        "craftnet.operator.analysis.compaction",
+        "compact_recording",
+        "add_compact",
+        takes_options=False,
+    ),
     "analyse erase": OperatorCommand(
         "make what is recorded about a player unattributable",
         "craftnet.operator.analysis.erasure",

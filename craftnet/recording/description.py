@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 
 import msgspec
@@ -57,6 +58,14 @@ def description_of(folder: Path) -> Description:
         f"{folder} is a recording of format {found}, and this version of craftnet reads format {FORMAT}: "
         "analyse it with the version that wrote it"
     )
+
+
+def folder_day(folder: Path) -> date | None:
+    """The UTC day of a folder of files, such as sessions/day=2026-01-15; None if it is none."""
+    try:
+        return date.fromisoformat(folder.name.removeprefix("day=")) if folder.name.startswith("day=") else None
+    except ValueError:
+        return None
 
 
 def _no_marker(folder: Path) -> str:

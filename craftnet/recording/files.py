@@ -5,7 +5,6 @@ Needs pyarrow, which is an extra.
 
 from __future__ import annotations
 
-import re
 import shutil
 import time
 from collections.abc import Sequence
@@ -17,7 +16,7 @@ import pyarrow
 import pyarrow.parquet
 from msgspec.structs import astuple
 
-from craftnet.recording.description import FORMAT, MARKER, Description
+from craftnet.recording.description import FORMAT, MARKER, Description, folder_day
 from craftnet.recording.keys import day_of
 from craftnet.recording.rows import TABLES, Row, columns
 from craftnet.runtime.files import write_whole
@@ -27,8 +26,6 @@ TEMPORARY = ".open-"
 
 ABANDONED = 3600.0
 """Seconds after which such a file is certainly not being written any more."""
-
-_DAY = re.compile(r"day=(\d{4}-\d{2}-\d{2})")
 
 _TYPES = {
     "timestamp(ms, UTC)": pyarrow.timestamp("ms", "UTC"),
@@ -99,7 +96,7 @@ class RecordingFiles:
             OSError: a folder cannot be deleted.
         """
         first = date.fromisoformat(day_of(now)) - timedelta(days=days)
-        expired = [path for path in sorted(self._folder.glob("*/day=*")) if (day := _day(path)) and day < first]
+        expired = [path for path in sorted(self._folder.glob("*/day=*")) if (day := folder_day(path)) and day < first]
         for path in expired:
             if path.parent.name in TABLES:
                 shutil.rmtree(path, onerror=_unless_gone)
@@ -116,14 +113,6 @@ def encoded(table: str, rows: Sequence[Row]) -> bytes:
     sink = pyarrow.BufferOutputStream()
     pyarrow.parquet.write_table(pyarrow.Table.from_arrays(arrays, schema=schema), sink, compression="zstd")
     return bytes(sink.getvalue())
-
-
-def _day(folder: Path) -> date | None:
-    found = _DAY.fullmatch(folder.name)
-    try:
-        return None if found is None else date.fromisoformat(found[1])
-    except ValueError:
-        return None
 
 
 def _unless_gone(function: object, path: str, problem: tuple[type[BaseException], BaseException, object]) -> None:

@@ -35,6 +35,7 @@ from craftnet.observe.metrics.store import MetricStore
 from craftnet.providers.sources import Sources
 from craftnet.recording.messages import CODES, Messages, Observation, WriterStatus, decode_status, encode_observations
 from craftnet.recording.rows import PathSample
+from craftnet.runtime.backoff import Backoff
 
 MAX_WAITING = 50_000
 """Observations that wait for the writer; further ones are dropped."""
@@ -49,7 +50,7 @@ SAMPLE_INTERVAL = 60.0
 """Seconds between two samples of the network paths."""
 
 FIRST_RETRY, LAST_RETRY = 1.0, 60.0
-"""Seconds before the writer is started again, at first and after several failures in a row."""
+"""Maximum seconds before the writer is started again, at first and after several failures in a row."""
 
 SILENCE = 120.0
 """Seconds without a report after which the writer is killed."""
@@ -121,6 +122,7 @@ class Recorder(Service):
         spawn: starts a writer.
         sample: returns samples of some open connections.
         clock: both clocks.
+        backoff: the delays before the writer is started again; None: the default delays.
     """
 
     name = "recording"
@@ -133,6 +135,7 @@ class Recorder(Service):
         sample: Callable[[], Iterable[PathSample]],
         clock: IClock,
         metrics: RecordingMetrics,
+        backoff: Backoff | None = None,
     ) -> None:
         self._sources = sources
         self._spawn = spawn
@@ -143,7 +146,7 @@ class Recorder(Service):
         self._writer: IProcessTransport | None = None
         self._paused = False
         self._unwritten = 0  # observations that the writer has and that are in no file.
-        self._failures = 0
+        self._backoff = backoff or Backoff(first=FIRST_RETRY, cap=LAST_RETRY, stable=0.0)
         self._dropped = 0  # since the last line in the log.
         self._heard_at = self._alarmed_at = float("-inf")
         self._writer_problem = ""
@@ -265,7 +268,7 @@ class Recorder(Service):
         self._metrics.size.value += status.size
         self._unwritten = max(0, self._unwritten - status.written)
         if status.written:
-            self._failures = 0
+            self._backoff.opened(self._heard_at)
         if self._writer_problem and not status.problem:
             self._log.info("The recording is written again")
         self._writer_problem = status.problem
@@ -282,11 +285,10 @@ class Recorder(Service):
         self._lose(unwritten, "they were in its open batch")
 
     def _start_again(self, reason: str) -> None:
-        delay = min(LAST_RETRY, FIRST_RETRY * 2**self._failures)
-        self._failures += 1
+        delay = self._backoff.delay(self._clock.seconds())
         self._metrics.restarts.value += 1
         self._log.error(
-            "The writer of the recording does not run: {reason}; it starts again in {delay:g} s",
+            "The writer of the recording does not run: {reason}; it starts again in {delay:.1f} s",
             reason=reason,
             delay=delay,
         )

@@ -22,6 +22,7 @@ from craftnet.contract.events import SessionStart
 from craftnet.errors import ConfigurationError
 from craftnet.observe.audit.keys import key_from_file
 from craftnet.observe.audit.pseudonyms import Pseudonyms
+from craftnet.recording.compaction import BackgroundCompaction
 from craftnet.recording.description import Description
 from craftnet.recording.files import RecordingFiles
 from craftnet.recording.keys import RecordingKeys, day_of
@@ -37,8 +38,8 @@ RETRY = 1.0
 REPORT = 5.0
 """Seconds between two reports when nothing has happened."""
 
-EXPIRY = 3600.0
-"""Seconds between two looks for expired days."""
+TIDYING = 3600.0
+"""Seconds between two looks for days that have expired, or whose files can be joined."""
 
 READ_SIZE = 65_536
 NICENESS = 5
@@ -53,21 +54,30 @@ class Writer:
         files: the files.
         interval: seconds for which a batch is open.
         days: days after which files are deleted; 0: never.
+        join: called every hour with the time: joins the files of finished days, without blocking.
 
     Attributes:
         problem: why nothing can be written now; empty: it can. Nothing more should be given to it then.
     """
 
-    def __init__(self, keys: RecordingKeys, files: RecordingFiles, interval: float, days: int = 0) -> None:
+    def __init__(
+        self,
+        keys: RecordingKeys,
+        files: RecordingFiles,
+        interval: float,
+        days: int = 0,
+        join: Callable[[float], None] = lambda now: None,
+    ) -> None:
         self._keys = keys
         self._files = files
         self._interval = interval
         self._days = days
+        self._join = join
         self._messages: deque[bytes] = deque()  # not yet rows.
         self._rows: dict[tuple[str, str], list[Row]] = {}
         self._observations = 0
         self._opened_at = 0.0
-        self._retry_at = self._expire_at = float("-inf")
+        self._retry_at = self._tidy_at = float("-inf")
         self._prepared = False
         self._written = self._size = 0
         self.problem = ""
@@ -94,9 +104,11 @@ class Writer:
             if self._observations and (last or self._is_due(now)):
                 self._publish()
             self.problem = ""
-            if self._days and now >= self._expire_at:
-                self._expire_at = now + EXPIRY
-                self._files.expire(now, self._days)
+            if now >= self._tidy_at:
+                self._tidy_at = now + TIDYING
+                if self._days:
+                    self._files.expire(now, self._days)
+                self._join(now)
         except OSError as error:
             self.problem = error.strerror or str(error)
             self._retry_at = now + RETRY
@@ -205,7 +217,10 @@ def main(arguments: list[str]) -> int:
     description = Description(rotation=settings.rotation, players=settings.players, shared_key=secret is not None)
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     files = RecordingFiles(Path(settings.folder), f"{settings.worker}-{stamp}-{secrets.token_hex(4)}", description)
-    lost = serve(Writer(keys, files, settings.interval, settings.days), sys.stdin.fileno(), _report, time.time)
+    compaction = BackgroundCompaction(Path(settings.folder), lambda problem: print(problem, file=sys.stderr))
+    writer = Writer(keys, files, settings.interval, settings.days, compaction.begin)
+    lost = serve(writer, sys.stdin.fileno(), _report, time.time)
+    compaction.stop()
     if lost:
         print(f"{lost} observations could not be written and are lost", file=sys.stderr)
     return 1 if lost else 0

@@ -20,27 +20,19 @@ from rich.text import Text
 from craftnet import __version__
 from craftnet.errors import ConfigurationError
 from craftnet.operator.analysis.figures import ReportSection, Table, Unit, heading, text_of
+from craftnet.operator.analysis.questions import QUESTIONS
 from craftnet.operator.analysis.report import page
 from craftnet.runtime.files import write_whole
-
-FIGURES = ("completion", "estimates", "interruptions", "shortages", "queues", "network")
 
 WIDTH = 140
 """Characters of a line where the output is not a terminal."""
 
-_EPILOG = """\
-figures:
-  completion     how crafts end, in all and by recipe
-  estimates      how long crafts take, against the authority's estimate
-  interruptions  what makes crafts stand still, and what becomes of them
-  shortages      which materials are missing
-  queues         how long players wait, by station
-  network        round trip, jitter and loss, by region and transport
-
+_EXAMPLES = """\
 examples:
   craftnet analyse /var/lib/craftnet/recording
   craftnet analyse recording --since 2026-01-01 --until 2026-02-01 --html january.html --names names.json
   craftnet analyse recording --only shortages --only queues --csv figures
+  craftnet analyse compact recording
   craftnet analyse erase recording --player 11111111-1111-4111-8111-111111111111
 """
 
@@ -72,16 +64,17 @@ def add_analyse(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Answer questions about the histories of sessions that a server has recorded (--record):\n"
         "prints tables, or writes CSV files or a page for designers of the game.\n"
+        "craftnet analyse compact DIR joins the files of each finished day.\n"
         "craftnet analyse erase DIR --player UUID makes what is recorded about a player unattributable."
     )
-    parser.epilog, parser.formatter_class = _EPILOG, argparse.RawDescriptionHelpFormatter
+    parser.epilog, parser.formatter_class = _epilog(), argparse.RawDescriptionHelpFormatter
     parser.add_argument("folder", metavar="DIR", help="the folder of a server's --record")
     for name, text in (("since", "only what happened from then on"), ("until", "only what happened before then")):
         parser.add_argument(
             f"--{name}", metavar="TIME", type=_time, help=f"{text}: 2026-01-15, or 2026-01-15T10:00:00Z (UTC)"
         )
     parser.add_argument(
-        "--only", metavar="FIGURE", action="append", choices=FIGURES, help="only this figure; repeatable"
+        "--only", metavar="FIGURE", action="append", choices=list(QUESTIONS), help="only this figure; repeatable"
     )
     parser.add_argument("--html", metavar="FILE", help="write a page with charts, in one file without scripts")
     parser.add_argument("--csv", metavar="FOLDER", help="write each table as a CSV file")
@@ -91,6 +84,12 @@ def add_analyse(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--title", default="Crafting report", help="title of the page (default: %(default)s)")
 
 
+def _epilog() -> str:
+    """The figures, each with what it says, and examples."""
+    lines = [f"  {name:<14} {(question.__doc__ or '').splitlines()[0]}" for name, question in QUESTIONS.items()]
+    return "\n".join(["figures:", *lines, "", _EXAMPLES])
+
+
 def _figures(
     options: argparse.Namespace, period: tuple[datetime | None, datetime | None]
 ) -> tuple[list[ReportSection], str]:
@@ -98,11 +97,10 @@ def _figures(
     if find_spec("duckdb") is None:
         raise ConfigurationError("craftnet analyse needs DuckDB: pip install 'craftnet[analysis]'")
     from craftnet.operator.analysis.history import Period, RecordedHistory  # not above: DuckDB is an extra.
-    from craftnet.operator.analysis.questions import QUESTIONS
 
     names = _names(options.names)
     with closing(RecordedHistory(Path(options.folder), Period(*period))) as history:
-        asked = options.only or FIGURES
+        asked = options.only or QUESTIONS
         figures = [question(history, names) for name, question in QUESTIONS.items() if name in asked]
         first, last = history.first, history.last
     return figures, f"Recorded from {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} UTC"

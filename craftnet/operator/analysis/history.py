@@ -6,15 +6,18 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow
 from msgspec import Struct
 
 from craftnet.errors import ConfigurationError
-from craftnet.recording.description import description_of
+from craftnet.recording.compaction import current_files, locked
+from craftnet.recording.description import description_of, folder_day
 from craftnet.recording.rows import TABLES, columns
 
 _TYPES = {
@@ -44,18 +47,21 @@ SELECT * FROM (
 ) WHERE coalesce(ended, begun) >= $since AND coalesce(ended, begun) < $until
 """
 
-# The rows of a session where it changes between running and standing still; a stop lasts until the next such row.
+# The rows of a session where it changes between running and standing still; a stop lasts until the next such row. Of
+# rows of one millisecond, whose order the files do not tell, the start comes first, and the end last.
 _STOPS = """
 CREATE TABLE stops AS
 WITH steps AS (
     SELECT session, time, reason, coalesce(status, event) AS step,
-        coalesce(status, event) IN ('pause', 'paused', 'interrupted') AS stopped
+        coalesce(status, event) IN ('pause', 'paused', 'interrupted') AS stopped,
+        CASE WHEN event = 'start' THEN 0 WHEN event IN ('complete', 'fail', 'cancel') THEN 3 WHEN stopped THEN 1 ELSE 2
+        END AS step_order
     FROM sessions SEMI JOIN crafts USING (session)
 ), changes AS (
     SELECT * FROM steps
-    QUALIFY stopped IS DISTINCT FROM lag(stopped, 1, false) OVER (PARTITION BY session ORDER BY time)
+    QUALIFY stopped IS DISTINCT FROM lag(stopped, 1, false) OVER (PARTITION BY session ORDER BY time, step_order)
 ), lasting AS (
-    SELECT *, lead(time) OVER (PARTITION BY session ORDER BY time) AS next FROM changes
+    SELECT *, lead(time) OVER (PARTITION BY session ORDER BY time, step_order) AS next FROM changes
 )
 SELECT session, time, epoch(next) - epoch(time) AS seconds, CASE
         WHEN reason IS NOT NULL THEN reason
@@ -120,10 +126,22 @@ class RecordedHistory:
 
     def __init__(self, folder: Path, period: Period) -> None:
         description_of(folder)
+        self._resources = ExitStack()
+        try:
+            self._resources.enter_context(locked(folder, alone=False))
+            self._open_all(folder, period)
+        except BaseException:
+            self._resources.close()
+            raise
+
+    def _open_all(self, folder: Path, period: Period) -> None:
         self._database = duckdb.connect(":memory:", config={"threads": 2, "autoinstall_known_extensions": False})
+        self._resources.callback(self._database.close)
         self._database.execute("SET TimeZone = 'UTC'")
         days = sorted(
-            day for path in folder.glob("*/day=*/*.parquet") if path.parts[-3] in TABLES and (day := _day(path))
+            day
+            for path in folder.glob("*/day=*/*.parquet")
+            if path.parts[-3] in TABLES and (day := folder_day(path.parent))
         )
         if not days:
             raise ConfigurationError(f"{folder} has no rows yet: the server writes the first ones after a minute")
@@ -133,7 +151,7 @@ class RecordedHistory:
             for statement in (_CRAFTS, _STOPS, _WAITS, _SHORTAGES, _PATHS):
                 wanted = {"since": period.since or _EARLY, "until": period.until or _LATE}
                 self._database.execute(statement, wanted if "$since" in statement else None)
-        except duckdb.Error as error:
+        except (duckdb.Error, pyarrow.ArrowException, OSError) as error:
             raise ConfigurationError(f"cannot read {folder}: {str(error).splitlines()[0]}") from error
         first, last = self.one(f"SELECT min(first), max(last) FROM ({_EXTENT})")
         if first is None:
@@ -145,8 +163,8 @@ class RecordedHistory:
         """Makes a table from the files of the days in question; an empty one if there are none."""
         first = date.min if period.since is None else period.since.date() - timedelta(days=1)
         last = date.max if period.until is None else period.until.date() + timedelta(days=1)
-        found = sorted(folder.glob(f"{table}/day=*/*.parquet"))
-        paths = [str(path) for path in found if (day := _day(path)) and first <= day <= last]
+        days = [path for path in folder.glob(f"{table}/day=*") if (day := folder_day(path)) and first <= day <= last]
+        paths = [str(path) for day_folder in sorted(days) for path in current_files(day_folder)]
         names = ", ".join(column.name for column in columns(TABLES[table]))
         if paths:
             files = ", ".join("'{}'".format(path.replace("'", "''")) for path in paths)
@@ -167,8 +185,8 @@ class RecordedHistory:
         return row
 
     def close(self) -> None:
-        """Forgets everything."""
-        self._database.close()
+        """Forgets everything, and lets the files be joined again."""
+        self._resources.close()
 
 
 _EXTENT = """
@@ -177,10 +195,3 @@ UNION ALL SELECT min(ended), max(ended) FROM waits
 UNION ALL SELECT min(time), max(time) FROM shortages
 UNION ALL SELECT min(time), max(time) FROM paths
 """
-
-
-def _day(path: Path) -> date | None:
-    try:
-        return date.fromisoformat(path.parent.name.removeprefix("day="))
-    except ValueError:
-        return None

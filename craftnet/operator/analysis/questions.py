@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from craftnet.operator.analysis.figures import (
     Bars,
@@ -18,7 +18,9 @@ from craftnet.operator.analysis.figures import (
     named,
     share,
 )
-from craftnet.operator.analysis.history import RecordedHistory
+
+if TYPE_CHECKING:  # for annotations only: the command names its figures without DuckDB, which is an extra.
+    from craftnet.operator.analysis.history import RecordedHistory
 
 Names = Callable[[str], str]
 """Returns the name of an id of the game; the id itself if it has none."""
@@ -36,7 +38,7 @@ _CRAFTS = TableColumn("crafts", "Crafts", Unit.COUNT)
 
 
 def completion(history: RecordedHistory, names: Names) -> ReportSection:
-    """How crafts end."""
+    """How crafts end, in all and by recipe."""
     ends = history.all(
         "SELECT outcome, coalesce(reason, ''), count(*), count(*) / sum(count(*)) OVER () FROM crafts "
         "WHERE outcome IS NOT NULL GROUP BY ALL ORDER BY 3 DESC, 1, 2"
@@ -242,7 +244,7 @@ def shortages(history: RecordedHistory, names: Names) -> ReportSection:
 
 
 def queues(history: RecordedHistory, names: Names) -> ReportSection:
-    """How long players wait for stations."""
+    """How long players wait, by station."""
     rows = history.all(
         "SELECT coalesce(station, 'not stated'), count(*), median(seconds), quantile_cont(seconds, 0.9), "
         "count(*) FILTER (outcome = 'queue_timeout') / count(*), median(seconds - estimated) "
@@ -277,7 +279,7 @@ def queues(history: RecordedHistory, names: Names) -> ReportSection:
 
 
 def network(history: RecordedHistory, names: Names) -> ReportSection:
-    """How good the network is."""
+    """Round trip, jitter and loss, by region and transport."""
     rows = history.all(
         "SELECT coalesce(region, 'no region'), transport, count(*), median(round_trip_ms), "
         "quantile_cont(round_trip_ms, 0.95), median(jitter_ms), avg(loss), count(*) FILTER (loss > 0.02) / count(*) "
@@ -328,11 +330,6 @@ def _words(text: str) -> str:
 
 
 QUESTIONS: dict[str, Callable[[RecordedHistory, Names], ReportSection]] = {
-    "completion": completion,
-    "estimates": estimates,
-    "interruptions": interruptions,
-    "shortages": shortages,
-    "queues": queues,
-    "network": network,
+    question.__name__: question for question in (completion, estimates, interruptions, shortages, queues, network)
 }
-"""The questions, by the names that --only takes."""
+"""The questions by the names that `craftnet analyse --only` takes, in the order of the report."""

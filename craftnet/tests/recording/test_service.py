@@ -28,7 +28,9 @@ from craftnet.recording.rows import PathSample
 from craftnet.recording.service import (
     ALARM_INTERVAL,
     BATCH,
+    FIRST_RETRY,
     FLUSH_DELAY,
+    LAST_RETRY,
     MAX_WAITING,
     SAMPLE_INTERVAL,
     SILENCE,
@@ -36,6 +38,7 @@ from craftnet.recording.service import (
     Recorder,
     RecordingMetrics,
 )
+from craftnet.runtime.backoff import Backoff
 from craftnet.tests.support.fakes import SteppedClock
 from craftnet.tests.support.samples import IRON, NOW, OTHER_SESSION, PLAYER, SESSION, event, start
 
@@ -105,7 +108,8 @@ class RecorderTests(SynchronousTestCase):
             self.writers.append(FakeProcess(protocol))
             return self.writers[-1]
 
-        return Recorder(self.sources, spawn, lambda: self.samples, clock, RecordingMetrics(self.store))
+        backoff = Backoff(first=FIRST_RETRY, cap=LAST_RETRY, stable=0.0, uniform=lambda low, high: high)
+        return Recorder(self.sources, spawn, lambda: self.samples, clock, RecordingMetrics(self.store), backoff)
 
     def apply(self, *data: Any) -> None:
         """The sources apply events."""
@@ -180,7 +184,7 @@ class RecorderTests(SynchronousTestCase):
         self.writers[0].end()
         self.assertEqual((self.count("written"), self.count("lost")), (1, 1))
         self.assertEqual(self.said("1 observations of the recording are lost: they were in its open batch"), 1)
-        self.assertEqual(self.said("does not run: killed by signal 9; it starts again in 1 s"), 1)
+        self.assertEqual(self.said("does not run: killed by signal 9; it starts again in 1.0 s"), 1)
         self.assertIn("is being started again", self.recorder.problem)
         self.clock.advance(1)
         self.clock.advance(FLUSH_DELAY)
@@ -208,7 +212,7 @@ class RecorderTests(SynchronousTestCase):
         self.spawn_problem = OSError(11, "Resource temporarily unavailable")
         self.writers[0].end()
         self.clock.advance(1)
-        self.assertEqual(self.said("Resource temporarily unavailable; it starts again in 2 s"), 1)
+        self.assertEqual(self.said("Resource temporarily unavailable; it starts again in 2.0 s"), 1)
         self.spawn_problem = None
         self.clock.advance(2)
         self.assertEqual((len(self.writers), self.recorder.problem), (2, ""))

@@ -31,9 +31,10 @@ from craftnet.recording.messages import (
     decode_status,
     encode_observations,
 )
-from craftnet.recording.rows import TABLES, PathSample
-from craftnet.recording.writer import RETRY, Writer
+from craftnet.recording.rows import TABLES, PathSample, rows_of
+from craftnet.recording.writer import RETRY, TIDYING, Writer
 from craftnet.tests.support.eventually import wait_for
+from craftnet.tests.support.observations import ReadableNames
 from craftnet.tests.support.processes import PROCESS_TIMEOUT
 from craftnet.tests.support.samples import IRON, NOW, SESSION, start
 
@@ -83,8 +84,11 @@ class WriterTests(RecordingCase):
 
     def started(self, days: int = 0, name: str = "w0") -> Writer:
         """A writer."""
-        description = Description(rotation="day", players=str(self.players))
-        return Writer(self.keys, RecordingFiles(self.folder, name, description), 60.0, days)
+        return Writer(self.keys, RecordingFiles(self.folder, name, self.description), 60.0, days)
+
+    @property
+    def description(self) -> Description:
+        return Description(rotation="day", players=str(self.players))
 
     def test_batch(self) -> None:
         """A batch becomes one file for each table when its time has come, and no file is there before."""
@@ -174,6 +178,13 @@ class WriterTests(RecordingCase):
         self.assertTrue(kept.exists())
         self.assertEqual(len(list(self.folder.glob("*/day=2020*"))), 2)
 
+    def test_finished_days_are_joined_every_hour(self) -> None:
+        joined: list[float] = []
+        writer = Writer(self.keys, RecordingFiles(self.folder, "w1", self.description), 60.0, join=joined.append)
+        for seconds in (0, 60, TIDYING, TIDYING + 60):
+            writer.turn(NOW + seconds)
+        self.assertEqual(joined, [NOW, NOW + TIDYING])
+
     def test_remains_of_a_crash(self) -> None:
         """Are removed, unless another writer may be writing them."""
         folder = self.folder / "sessions" / "day=2027-01-15"
@@ -231,6 +242,22 @@ class ProcessTests(RecordingCase):
         self.assertEqual((process.returncode, err), (0, b""))
         self.assertEqual(sum(decode_status(each).written for each in Messages().feed(out)), 2)
         self.assertEqual(len(self.rows("sessions")), 2)
+
+    def test_joins_the_files_of_finished_days(self) -> None:
+        """While it takes observations; what it wrote today stays."""
+        description = Description(rotation="day", players=str(self.players))
+        folder = self.folder / "network" / "day=2026-01-15"
+        names = ReadableNames()
+        for number in range(3):
+            rows = list(rows_of(PathSample("eu", "udp", number / 1000, 0.0), NOW, names))
+            RecordingFiles(self.folder, f"w{number}", description).publish("network", "2026-01-15", rows)
+        process = self.started(interval=0.01)
+        self.send(process, *STARTED)
+        self.statuses(process, until=2)
+        wait_for(lambda: len(list(folder.glob("*.parquet"))) == 1)
+        self.assertEqual(len(self.rows("network")), 3)
+        _, err = process.communicate(timeout=PROCESS_TIMEOUT)
+        self.assertEqual((process.returncode, err, len(self.rows("sessions"))), (0, b"", 2))
 
     def test_killed(self) -> None:
         """Loses its open batch; the files that are there are whole."""

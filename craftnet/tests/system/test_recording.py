@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -11,13 +12,16 @@ from typing import Any, cast
 from uuid import uuid4
 
 import pyarrow.parquet
+from twisted.internet import reactor
 from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.access.development import SECRET_VARIABLE
-from craftnet.clocks import IClock
+from craftnet.client import Address, SharedUdpTransport, UdpConnections
+from craftnet.clocks import IClock, steady
 from craftnet.errors import ConfigurationError
 from craftnet.observe.audit.keys import SECRET_VARIABLE as AUDIT_VARIABLE
 from craftnet.observe.audit.keys import create_key
+from craftnet.recording import service
 from craftnet.server.build import build
 from craftnet.server.settings import Settings
 from craftnet.tests.support.audit_lines import KEY
@@ -25,6 +29,7 @@ from craftnet.tests.support.authority import insist
 from craftnet.tests.support.eventually import until, wait_for
 from craftnet.tests.support.fakes import SteppedReactor
 from craftnet.tests.support.live import SECRET, LiveTestCase, envelope, started, token
+from craftnet.tests.support.observers import LinkRecorder
 from craftnet.tests.support.ports import reserved_port
 from craftnet.tests.support.processes import children, running
 from craftnet.tests.support.redis_server import RedisServer
@@ -37,8 +42,16 @@ def rows(folder: Path, table: str) -> list[dict[str, Any]]:
     return [row for path in found for row in pyarrow.parquet.ParquetFile(path).read().to_pylist()]
 
 
-class ServiceTests(LiveTestCase):
+def _continue(process: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(process, signal.SIGCONT)
+
+
+class RecordedServiceCase(LiveTestCase):
+    """A service that records."""
+
     def setUp(self) -> None:
+        """Starts it."""
         self.folder = Path(self.mktemp()).absolute()
         self.settings = replace(self.settings, record=str(self.folder), region="us-east")
         super().setUp()
@@ -57,6 +70,8 @@ class ServiceTests(LiveTestCase):
         (line,) = [line for line in text.splitlines() if f'observations_total{{outcome="{outcome}"}}' in line]
         return float(line.rpartition(" ")[2])
 
+
+class ServiceTests(RecordedServiceCase):
     async def test_session(self) -> None:
         """From its start to its end, with a sample of a watcher's path, and without any id."""
         await self.publish(started(seconds=60))
@@ -80,6 +95,28 @@ class ServiceTests(LiveTestCase):
                     self.assertNotIn(str(private).encode(), octets)
                     self.assertNotIn(private.bytes, octets)
 
+    async def test_writer_that_falls_behind(self) -> None:
+        """What does not fit is dropped and counted, and everything else is recorded later."""
+        self.patch(service, "MAX_WAITING", 50)
+        await until((self.folder / "recording.json").exists)
+        (writer,) = self.writers()
+        os.kill(writer, signal.SIGSTOP)
+        self.addCleanup(_continue, writer)
+        for _ in range(10):
+            long = [started(uuid4()) for _ in range(50)]
+            for each in long:
+                each["data"]["zone_id"] = "z" * 5000  # so that the pipe is full soon.
+            await self.publish(*long)
+        dropped = await self.counted("dropped")
+        self.assertGreater(dropped, 0)
+        check = {"status": "ok"}
+        while check["status"] == "ok":
+            check = (await (await self.request("GET", "/health")).json())["checks"]["recording"]
+        self.assertIn("its writer is too slow; 50 observations wait", check["message"])
+        os.kill(writer, signal.SIGCONT)
+        await self.stop()
+        self.assertEqual(len(rows(self.folder, "sessions")), 500 - dropped)
+
     async def test_writer_is_killed(self) -> None:
         """The service goes on, another writer follows, and what is lost is counted."""
         await until((self.folder / "recording.json").exists)
@@ -94,6 +131,32 @@ class ServiceTests(LiveTestCase):
         found = rows(self.folder, "sessions")
         self.assertEqual(len(found) + lost, 2)
         self.assertGreater(len(found), 0)
+
+
+class UdpPathTests(RecordedServiceCase):
+    def setUp(self) -> None:
+        self.patch(service, "SAMPLE_INTERVAL", 1.0)
+        super().setUp()
+
+    async def test_samples(self) -> None:
+        """The round trip and the loss that the server has measured of a player's UDP connection."""
+        await self.publish(started())
+        connections = UdpConnections(steady(reactor), Address(self.url), PLAYER, token())
+        self.addCleanup(connections.close)
+        SharedUdpTransport(connections, SESSION).link().start(LinkRecorder())
+        udp = self.service.udp_service
+        assert udp is not None
+        await until(lambda: any(peer.conditions.round_trip is not None for peer in udp.endpoint.peers.values()))
+        (peer,) = udp.endpoint.peers.values()
+        self.clock.advance(1.0)
+        await self.counted("written")  # the sample is taken meanwhile.
+        measured = peer.conditions
+        await self.stop()
+        sample = rows(self.folder, "network")[-1]
+        assert measured.round_trip is not None
+        self.assertEqual((sample["transport"], sample["region"]), ("udp", "us-east"))
+        self.assertEqual(sample["round_trip_ms"], measured.round_trip * 1000)
+        self.assertEqual((sample["loss"], sample["jitter_ms"]), (measured.loss_out, measured.jitter))
 
 
 class NodesTests(LiveTestCase):

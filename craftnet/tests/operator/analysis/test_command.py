@@ -6,7 +6,9 @@ import contextlib
 import csv
 import io
 import json
+import shutil
 import sys
+import time
 from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
@@ -18,9 +20,11 @@ from twisted.trial.unittest import SynchronousTestCase
 from craftnet.contract.events import SessionComplete
 from craftnet.errors import ConfigurationError
 from craftnet.observe.audit.pseudonyms import Pseudonyms
-from craftnet.operator.analysis.command import FIGURES, analyse
+from craftnet.operator.analysis.command import analyse
+from craftnet.operator.analysis.compaction import compact_recording
 from craftnet.operator.analysis.erasure import erase
 from craftnet.operator.analysis.questions import QUESTIONS
+from craftnet.recording.compaction import locked
 from craftnet.recording.description import MARKER
 from craftnet.recording.keys import RecordingKeys
 from craftnet.recording.rows import PathSample
@@ -108,7 +112,6 @@ class OutputTests(CommandCase):
         for words in ("Of ", "crafts that ended", "Interruptions by reason", "Waits by station", "us-east"):
             self.assertIn(words, text)
         self.assertLess(max(map(len, text.splitlines())), 141)
-        self.assertEqual(tuple(QUESTIONS), FIGURES)
 
     def test_csv(self) -> None:
         """Every number as it is, with its unit in the heading."""
@@ -143,12 +146,38 @@ class OutputTests(CommandCase):
             self.assertEqual(chart["role"], "img")
             self.assertLessEqual(set(str(chart["aria-labelledby"]).split()), described)
         self.assertEqual(len(reader.named("table")), len(charts))  # what a chart shows can be read as well.
-        self.assertEqual({each["id"] for each in reader.named("section")}, set(FIGURES))
+        self.assertEqual({each["id"] for each in reader.named("section")}, set(QUESTIONS))
 
     def materials(self) -> set[str]:
         """The materials that were short."""
         paths = self.folder.glob("materials/*/*")
         return {row["material"] for path in paths for row in pyarrow.parquet.ParquetFile(path).read().to_pylist()}
+
+
+class CompactionTests(CommandCase):
+    def run_compact(self) -> str:
+        """What `craftnet analyse compact` prints."""
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out):
+            self.assertEqual(compact_recording([str(self.folder)], {}), 0)
+        return out.getvalue()
+
+    def test_the_figures_stay_the_same(self) -> None:
+        shutil.copytree(ten_minutes(), self.folder)
+        before = self.run_analyse()
+        self.assertEqual(self.run_compact(), "No finished day has files to join.\n")  # all of it is in the future.
+        self.patch(time, "time", lambda: NOW + 2 * 86_400)
+        for path in list(self.folder.glob("*/*/*.parquet")):
+            rows = pyarrow.parquet.ParquetFile(path).read()
+            half = rows.num_rows // 2
+            pyarrow.parquet.write_table(rows.slice(half), path.with_name("second.parquet"))
+            pyarrow.parquet.write_table(rows.slice(0, half), path)
+        printed = self.run_compact()
+        self.assertRegex(printed, r"sessions 2027-01-15: 2 files of [\d,]+ bytes are now one of [\d,]+ bytes")
+        self.assertEqual(self.run_analyse(), before)
+        with locked(self.folder, alone=False):
+            error = self.assertRaises(ConfigurationError, self.run_compact)
+        self.assertIn("is read or compacted by another process", str(error))
 
 
 class MistakeTests(CommandCase):

@@ -294,6 +294,15 @@ def end(event: Event) -> str:
     return ""
 
 
+class OrderTests(SynchronousTestCase):
+    def test_events_of_one_millisecond(self) -> None:
+        """A craft that is paused and completed at the same time stood still for no time, whatever the files' order."""
+        for tied in ([paused(0, 60), completed(0, 60)], [completed(0, 60), paused(0, 60)]):
+            folder = recorded(Path(self.mktemp()), [begun(0, 0, 60), *tied])
+            with closing(RecordedHistory(folder, Period())) as history:
+                self.assertEqual(history.all("SELECT seconds FROM stops"), [(0.0,)])
+
+
 class EmptyTests(SynchronousTestCase):
     def test_nothing_to_say(self) -> None:
         """Every question has an answer about a recording that has only one kind of rows."""

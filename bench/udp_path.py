@@ -88,7 +88,9 @@ class Feeds:
     def __init__(self) -> None:
         self.watchers: list[ISubscriber] = []
 
-    def subscribe_session(self, session_id: UUID, watcher: ISubscriber) -> Deferred[None]:
+    def subscribe_session(
+        self, session_id: UUID, watcher: ISubscriber, resume: object = None, expected: bool = False
+    ) -> Deferred[None]:
         """Keeps the watcher."""
         self.watchers.append(watcher)
         return succeed(None)

@@ -123,6 +123,7 @@ class WatchSetup:
             region=options.region,
             exchanges_keys=options.udp_key_exchange is not None,
             joined=None if options.sessions else lambda session_id: None,  # a later watch finds it.
+            expected=not options.json,  # programs read what the authority says.
         )
         self._requests = Requests(reactor)
 

@@ -80,6 +80,8 @@ class UdpConnectRequest(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """Region of the UDP endpoint, such as `us-east`. Where no node of it is known, the node that answers takes over."""
     all_sessions: bool = False
     """Whether the connection shall carry all sessions of the player, as they start and end."""
+    expected: bool = False
+    """Whether progress shall be that by which crafts are expected to go on, where the server has learned it."""
 
 
 USUAL_TOLERANCE = 0.5
@@ -111,6 +113,8 @@ class UdpConnectResponse(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """Region of the node behind `server_endpoint`, where it has one."""
     all_sessions: bool = False
     """Whether the server adds the player's other sessions to the connection by itself."""
+    expected: bool = False
+    """Whether the progress of this connection is the expected one, where there is a forecast."""
 
 
 class RevocationRequest(Struct, frozen=True, omit_defaults=True, kw_only=True):

@@ -147,7 +147,8 @@ def progress_update(
 
     Arguments:
         at: the feed's position with it.
-        expected, shown: as in `progress_data`.
+        expected: as in `progress_data`.
+        shown: the same; records state this model.
     """
     status = state.progress.status
     terminal = status.terminal
@@ -159,7 +160,7 @@ def progress_update(
         progress_data=progress_data(state.session_id, state.progress, now.steady, expected, shown),
     )
     return Update(
-        state,
+        state if shown is None else replace(state, progress=shown),
         (message,),
         accepted=accepted,
         at=at,

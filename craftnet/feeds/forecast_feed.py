@@ -147,7 +147,9 @@ class ForecastFeed(SessionFeed):
         return progress_update(held, at, accepted, self.position, self._expectation(held.progress.anchor))
 
     def _by_model(self, state: SessionState, model: Progress, now: float, accepted: float | None) -> Update:
-        """An update that states the percentage and the time of the model, and the authority's remaining time."""
+        """An update whose message states the percentage and the time of the model, and the authority's remaining time.
+        Its record, which has one time only, states the model.
+        """
         held, expected = _rebased(state, now), None
         if self._expected is not None and model.remaining is not None and model.moving:
             p50 = max(0.0, model.remaining - (now - model.anchor))

@@ -113,6 +113,7 @@ class Hub:
         forecaster: forecasts crafts; None: nothing does.
 
     Attributes:
+        forecasts: whether its feeds forecast crafts.
         traced: the sessions that administrators trace, each with functions that are called with a new subscriber.
     """
 
@@ -137,6 +138,7 @@ class Hub:
         self.traced: dict[UUID, list[Callable[[ISubscriber], None]]] = {}
         # A feed updated since then can wait until it is due once more.
         self._lately_refreshed = refresh - VISIT_SLOTS * self.turn_interval
+        self.forecasts = forecaster is not None
         back, back_in_queue = partial(metrics.came_back, "crafting"), partial(metrics.came_back, "queue")
 
         def session_feeds(counted: Callable[[UUID, int], None]) -> Callable[[UUID], SessionFeed]:

@@ -68,11 +68,13 @@ std::string connect_target(const Uuid& session) {
   return "/udp/sessions/" + std::string(to_text(session).data()) + "/connect";
 }
 
-std::string connect_body(const Uuid& player, bool lz4, const SessionToken* connection, std::string_view region) {
+std::string connect_body(const Uuid& player, bool lz4, const SessionToken* connection, std::string_view region,
+                         bool expected) {
   std::string body = "{\"player_id\":\"" + std::string(to_text(player).data()) +
                      R"(","client_version":"1.0.0","supported_compression":[)" + (lz4 ? "\"lz4\"" : "\"none\"") + "]";
   if (connection != nullptr) body += std::string(",\"session_token\":\"") + to_text(*connection).data() + "\"";
   if (is_region(region)) body.append(",\"preferred_region\":\"").append(region).append("\"");
+  if (expected) body += R"(,"expected":true)";
   return body + "}";
 }
 

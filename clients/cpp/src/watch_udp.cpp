@@ -15,7 +15,7 @@ void Watch::ask_to_connect() {
   const SessionToken* connection = prolongs ? &udp_->session_token() : nullptr;
   if (!prolongs) udp_stage_ = Stage::kOpening;
   request(WatchRequest::Kind::kConnect, connect_target(settings_.session),
-          connect_body(settings_.player, settings_.lz4, connection, settings_.region));
+          connect_body(settings_.player, settings_.lz4, connection, settings_.region, settings_.expected));
 }
 
 void Watch::connect_answered(int status, std::string_view body, double retry_after, Time now) {

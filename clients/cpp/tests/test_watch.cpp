@@ -113,6 +113,16 @@ TEST(watch_prefers_a_region) {
   EXPECT(connect != nullptr && connect->body.find(R"("preferred_region":"us-east")") != std::string::npos);
 }
 
+TEST(watch_asks_for_the_expected_progress) {
+  for (const bool expected : {false, true}) {
+    WatchSettings settings = watch_settings(true);
+    settings.expected = expected;
+    Owner owner(settings);
+    WatchRequest* connect = owner.last_request(Kind::kConnect);
+    EXPECT(connect != nullptr && (connect->body.find(R"("expected":true)") != std::string::npos) == expected);
+  }
+}
+
 TEST(connect_body_has_no_invalid_region) {
   for (const std::string_view region : {"", "US-EAST", "a\"b", "a\\"}) {
     EXPECT(connect_body(Uuid{}, true, nullptr, region).find("preferred_region") == std::string::npos);

@@ -83,6 +83,7 @@ async def connect(
     preferred_region: str | None = None,
     encapsulation_key: str | None = None,
     all_sessions: bool = False,
+    expected: bool = False,
 ) -> UdpConnectResponse | Ending:
     """Requests a UDP session.
 
@@ -91,6 +92,7 @@ async def connect(
         session_token: the token of an open connection to which the session should be added.
         preferred_region: where the UDP endpoint should be.
         all_sessions: whether the server shall add the player's other sessions by itself.
+        expected: whether progress shall be the expected one, where the server has learned it.
         encapsulation_key: of a `craftnet.protocols.udp.core.key_exchange.KeyExchange`.
 
     Returns:
@@ -105,6 +107,7 @@ async def connect(
         preferred_region=preferred_region,
         encapsulation_key=encapsulation_key,
         all_sessions=all_sessions,
+        expected=expected,
     )
     answer = await requests.ask("POST", url, token, to_json(wanted))
     if isinstance(answer, Ending):

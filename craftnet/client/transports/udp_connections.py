@@ -58,6 +58,7 @@ class UdpConnections:
         exchanges_keys: whether to use only connections whose secrets follow from an exchange of keys as well.
         joined: called with each session of the player that the server has added to a connection by itself, which
             `subscribe` then finds without a request; None: the server is not asked to.
+        expected: whether progress shall be the expected one, where the server has learned how long crafts take.
     """
 
     def __init__(
@@ -70,7 +71,9 @@ class UdpConnections:
         region: str | None = None,
         exchanges_keys: bool = False,
         joined: Callable[[UUID], None] | None = None,
+        expected: bool = False,
     ) -> None:
+        self._expected = expected
         self.joined = joined
         self.credentials = credentials(token)
         self.reactor = cast("_Reactor", reactor)
@@ -167,7 +170,9 @@ class UdpConnections:
         # One connection gets all sessions: another, for those beyond its limit, would get the same ones.
         others = (socket for socket in self._sockets if not socket.over and socket.session_token != named)
         follows = self.joined is not None and not any(socket.follows for socket in others)
-        return await connect(self._requests, url, self.player_id, token, named, self._region, key, follows)
+        return await connect(
+            self._requests, url, self.player_id, token, named, self._region, key, follows, self._expected
+        )
 
     async def _ask(self, session_id: UUID, token: str) -> UdpSubscription | Ending:
         socket = self._with_room(session_id)

@@ -165,6 +165,7 @@ def build_udp_service(base: Base, addresses: Addresses, hub: Hub, key_log: KeyLo
         exchanges_keys=exchanges_keys(settings.udp_key_exchange),
         key_log=key_log,
         audit=base.security,
+        forecasts=hub.forecasts,
         sessions=sessions if settings.devices and IPlayerSessions.providedBy(sessions) else None,
     )
 

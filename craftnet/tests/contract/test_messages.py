@@ -192,6 +192,7 @@ SCHEMAS: dict[type[Struct], tuple[dict[str, list[Any]], dict[str, list[Any]], di
             "ciphertext": ["x"],
             "region": ["us-east"],
             "all_sessions": [True],
+            "expected": [True],
         },
         {
             "compression": ["gzip"],

@@ -14,6 +14,7 @@ from craftnet.feeds.session_feed import SessionFeedContext
 from craftnet.observe.metrics.registry import Metrics
 from craftnet.protocols.websocket.core.encodings import encoding
 from craftnet.protocols.websocket.core.subprotocols import BINARY
+from craftnet.protocols.wire.codec import decode_progress
 from craftnet.tests.support.fakes import RecordingWatcher
 from craftnet.tests.support.feed_case import HORIZON, FeedTestCase, report
 from craftnet.tests.support.samples import IRON, NOW, SESSION, event, start
@@ -138,14 +139,22 @@ class ForecastFeedTests(FeedTestCase):
         self.assertEqual(figures(shown(late_expecting)[0]), (20, 75, 100, 125))
         self.assertEqual(figures(shown(late)[0]), (25, 75, 100, 125))
 
-    def test_records_are_those_of_the_authority(self) -> None:
+    def test_records_are_of_the_model_that_a_watcher_goes_by(self) -> None:
         feed = self.feed()
         other, expecting = self.joined(feed), self.expecting(feed)
-        for watcher in (other, expecting):
-            state = shown(watcher)[0].state
-            assert isinstance(state, SessionState)
-            self.assertEqual((state.progress.percent, state.progress.remaining), (0.0, 100.0))
-        self.assertEqual(shown(other)[0].encoded(encoding(BINARY)), shown(expecting)[0].encoded(encoding(BINARY)))
+        self.clock.advance(25.0)
+        feed.refresh()
+        for watcher, functions in (
+            (other, [(0.0, 100.0), (25.0, 75.0)]),
+            (expecting, [(0.0, 125.0), (20.0, 100.0)]),
+        ):
+            states = [update.state for update in shown(watcher)]
+            self.assertEqual(
+                [(each.progress.percent, each.progress.remaining) for each in states if isinstance(each, SessionState)],
+                functions,
+            )
+            record = decode_progress(shown(watcher)[-1].encoded(encoding(BINARY))[-48:])
+            self.assertEqual((record.percent, record.remaining), functions[-1])
 
     def test_those_who_left_need_nothing(self) -> None:
         feed = self.feed()

@@ -21,7 +21,9 @@ class OneSession:
         self.watchers: list[ISubscriber] = []
         self.answer: Callable[[], Deferred[None]] = lambda: succeed(None)
 
-    def subscribe_session(self, session_id: UUID, watcher: ISubscriber) -> Deferred[None]:
+    def subscribe_session(
+        self, session_id: UUID, watcher: ISubscriber, resume: object = None, expected: bool = False
+    ) -> Deferred[None]:
         """Snapshots first, as the hub does."""
         if session_id != SESSION:
             return fail(NotFound("No such session."))

@@ -9,9 +9,21 @@ from typing import Any
 import msgspec
 from twisted.internet import reactor
 from websockets.exceptions import InvalidStatus
+from websockets.typing import Subprotocol
+from zope.interface import implementer
 
+from craftnet.client import Address, SharedUdpTransport, UdpConnections
+from craftnet.client.core.connection_quality import ConnectionQuality
+from craftnet.client.core.endings import Ending
+from craftnet.client.core.interfaces import ILinkListener
+from craftnet.clocks import steady
 from craftnet.contract.messages import rfc3339
+from craftnet.crafting.state import SessionState
+from craftnet.crafting.updates import Update
+from craftnet.protocols.websocket.core.subprotocols import BINARY
+from craftnet.protocols.wire.codec import decode_progress
 from craftnet.tests.support.event_source import StreamReader
+from craftnet.tests.support.eventually import until
 from craftnet.tests.support.live import LiveTestCase, Peer, envelope, in_thread, started, token
 from craftnet.tests.support.samples import PLAYER, SESSION
 from craftnet.tests.support.teaching import taught_crafts
@@ -38,15 +50,54 @@ def reported(now: float, percent: int, remaining: int) -> dict[str, Any]:
     return envelope("crafting.session.progress", data, timestamp=rfc3339(now))
 
 
+@implementer(ILinkListener)
+class UdpWatch:
+    """The project's client over UDP.
+
+    Attributes:
+        functions: each progress that it received: the percentage and the remaining seconds.
+    """
+
+    def __init__(self, url: str, *, expected: bool) -> None:
+        clock = steady(reactor)
+        self.connections = UdpConnections(clock, Address(url), PLAYER, token(), expected=expected)
+        self.functions: list[tuple[float, float]] = []
+
+    def start(self) -> None:
+        SharedUdpTransport(self.connections, SESSION).link().start(self)
+
+    def close(self) -> None:
+        self.connections.close()
+
+    def opened(self) -> None:
+        """See `ILinkListener`."""
+
+    def updated(self, update: Update) -> None:
+        """See `ILinkListener`."""
+        if isinstance(update.state, SessionState) and update.messages:
+            progress = update.state.progress
+            self.functions.append((progress.percent, progress.remaining or 0.0))
+
+    def measured(self, quality: ConnectionQuality) -> None:
+        """See `ILinkListener`."""
+
+    def ended(self, ending: Ending) -> None:
+        """See `ILinkListener`."""
+
+
 class ProgressTestCase(LiveTestCase):
-    settings = replace(LiveTestCase.settings, refresh=REFRESH)
+    # Heartbeats further apart than the clock is advanced: no connection counts as silent.
+    settings = replace(LiveTestCase.settings, refresh=REFRESH, udp_heartbeat=30_000)
+
+    def assertNear(self, stated: float | None, value: float | None) -> None:
+        """Checks a figure, nearly: real time passes as well."""
+        near = stated is value if value is None or stated is None else abs(stated - value) <= 2
+        self.assertTrue(near, f"{stated} is not {value}")
 
     def states(self, message: dict[str, Any], *wanted: int | None) -> None:
-        """Checks the first of `FIGURES` in a message, nearly: real time passes as well."""
+        """Checks the first of `FIGURES` in a message."""
         for name, value in zip(FIGURES, wanted, strict=False):
-            stated = message["progress_data"].get(name)
-            near = stated is value if value is None or stated is None else abs(stated - value) <= 2
-            self.assertTrue(near, f"{name} is {stated}, not {value}: {message}")
+            self.assertNear(message["progress_data"].get(name), value)
 
 
 class LearnedProgressTests(ProgressTestCase):
@@ -104,6 +155,33 @@ class LearnedProgressTests(ProgressTestCase):
         headers = {"Authorization": f"Bearer {token()}"}
         response = await self.request("GET", f"/ws/{CRAFT}", headers=headers)
         self.states((await response.json())["messages"][0], 0, 60, 90, 120)
+
+    async def test_binary_records_are_of_the_authority(self) -> None:
+        """The parameter has no effect: such a client is corrected by the bar that it has."""
+        await self.publish(started(seconds=60))
+        peer = await self.watch(f"/ws/{CRAFT}&expected=1", subprotocols=[Subprotocol(BINARY)])
+        for seconds, percent, remaining in ((0.0, 0, 60), (9.0, 10, 54)):
+            if seconds:
+                await self.moves(seconds, percent, remaining)
+            record = decode_progress(await in_thread(peer.connection.recv, timeout=10, decode=False))
+            self.assertNear(record.percent, percent)
+            self.assertNear(record.remaining, remaining)
+
+    async def test_over_udp(self) -> None:
+        await self.publish(started(seconds=60))
+        plain, expecting = UdpWatch(self.url, expected=False), UdpWatch(self.url, expected=True)
+        for watch, seconds in ((plain, 60.0), (expecting, 90.0)):
+            self.addCleanup(watch.close)
+            watch.start()
+            await until(lambda watch=watch: watch.functions)  # type: ignore[misc]  # mypy infers no lambda with a default.
+            self.assertNear(watch.functions[0][1], seconds)
+        await self.moves(9.0, 10, 54)
+        await until(lambda: len(plain.functions) > 1)
+        await self.moves(9.0, 40, 36)
+        await until(lambda: len(expecting.functions) > 1)
+        percent, remaining = expecting.functions[1]  # the first since its snapshot.
+        self.assertNear(percent, 40.0)
+        self.assertNear(remaining, 54.0)
 
     async def test_another_value_is_refused(self) -> None:
         await self.publish(started(seconds=60))

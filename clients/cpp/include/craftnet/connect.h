@@ -16,8 +16,9 @@ namespace craftnet {
 
 /// The body of the request. `lz4`: offers compression. `connection`: the token of the connection to add the session to,
 /// or to prolong it on; null: a new connection. `region`: of the UDP endpoint; empty, or no name of a region: anywhere.
+/// `expected`: asks for the progress that the server expects, where it has learned how long crafts take.
 [[nodiscard]] std::string connect_body(const Uuid& player, bool lz4, const SessionToken* connection,
-                                       std::string_view region = {});
+                                       std::string_view region = {}, bool expected = false);
 
 /// The answer.
 struct ConnectAnswer {

@@ -30,6 +30,7 @@ struct WatchSettings {
   Subprotocol subprotocol = Subprotocol::kBinary;  ///< offered first, before JSON.
   bool lz4 = true;                                 ///< offer LZ4 over UDP, for MESSAGEs.
   std::string region;                              ///< of the UDP endpoint, such as us-east; empty: no preference.
+  bool expected = false;                           ///< over UDP, ask for the progress that the server expects.
   Time udp_timeout = 3 * kSecond;                  ///< for the first datagram; after it, WebSocket is used.
   Time udp_retry = 30 * kSecond;                   ///< from then until UDP is tried again; doubles up to 300 s.
   Time timeout = 60 * kSecond;                     ///< without any contact, after which the watch gives up.

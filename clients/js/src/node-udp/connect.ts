@@ -23,6 +23,8 @@ export interface ConnectOptions {
   session_token?: string | undefined;
   /** Region of the UDP endpoint, such as "us-east"; the answer's `region` says which one it is in. */
   preferred_region?: string | undefined;
+  /** Whether progress shall be the expected one, where the server has learned how long crafts take. */
+  expected?: boolean | undefined;
 }
 
 export interface Watched {

@@ -37,6 +37,8 @@ const materialsOf = (table: Table): Material[] =>
 /** What a feed gets of one session. */
 class SessionLink implements Link {
   readonly sessionId: string;
+  /** Whether progress shall be the expected one; of the first session of a connection, it is that of all. */
+  readonly expected: boolean | undefined;
   connection: SessionsConnection | null = null;
   #timers: ReturnType<typeof setTimeout>[] = [];
   #held: ReturnType<typeof setTimeout> | undefined; // a failure that waits for its reason
@@ -50,6 +52,7 @@ class SessionLink implements Link {
     private readonly left: (link: SessionLink) => void,
   ) {
     this.sessionId = watched.sessionId;
+    this.expected = options.expected ?? ("expected" in request.target || undefined);
     this.#timers.push(setTimeout(() => this.ended(lost("no datagram came")), PATIENCE));
     this.#timers.push(
       setInterval(() => this.connection && !this.connection.over && this.#live && listener.alive(), ALIVE),
@@ -152,18 +155,20 @@ export function udp(options: ConnectOptions = {}): Transport {
     }
   }
 
-  /** An open connection of the same player to the same server. */
-  function shared({ url, playerId }: Watched): SessionsConnection | undefined {
-    for (const { watched, connection } of links) {
-      if (connection && !connection.over && watched.url === url && watched.playerId === playerId) return connection;
+  /** An open connection of the same player to the same server, with the same kind of progress. */
+  function shared({ watched: { url, playerId }, expected }: SessionLink): SessionsConnection | undefined {
+    for (const { watched, connection, expected: other } of links) {
+      if (!connection || connection.over || expected !== other) continue;
+      if (watched.url === url && watched.playerId === playerId) return connection;
     }
     return undefined;
   }
 
   async function begin(link: SessionLink, get: Request["fetch"]): Promise<void> {
-    const open = shared(link.watched);
+    const open = shared(link);
     const shown = open?.token;
-    const answer = await connect(link.watched, { ...options, session_token: shown }, get);
+    const { expected } = link;
+    const answer = await connect(link.watched, { ...options, expected, session_token: shown }, get);
     if (link.over) return;
     if (open && !open.over && answer.session_token === shown) {
       link.connection = open;

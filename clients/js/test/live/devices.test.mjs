@@ -8,6 +8,7 @@ import { after, before, test } from "node:test";
 
 import { Craftnet } from "@craftnet/client";
 import { Devices } from "@craftnet/client/devices";
+import { udp } from "@craftnet/client/node-udp";
 import { WebSocket } from "ws";
 
 import { Crafted, next, Server } from "./server.mjs";
@@ -127,8 +128,8 @@ test("after a suspension the device is there again, with what was dismissed mean
   assert.ok((await moved).cursor.dismissed > 0);
 });
 
-test("a bar that goes by what the server has learned", async () => {
-  const craft = new Crafted();
+/** Teaches the server that crafts take half as long again as is estimated, and starts one. */
+async function learned(craft) {
   const past = new Date(Date.now() - 90_000).toISOString();
   const taught = [];
   for (let count = 0; count < 40; count += 1) {
@@ -137,6 +138,11 @@ test("a bar that goes by what the server has learned", async () => {
   }
   await server.publish(...taught);
   await server.publish(craft.start(60));
+}
+
+test("a bar that goes by what the server has learned", async () => {
+  const craft = new Crafted();
+  await learned(craft);
   for (const options of [{}, { transports: ["sse"] }, { transports: ["lz4"] }]) {
     const feed = client(craft, options).crafting(craft.session, { playerId: craft.player, expected: true });
     await feed.ready({ timeout: 20_000 });
@@ -147,4 +153,14 @@ test("a bar that goes by what the server has learned", async () => {
     assert.ok(Math.abs(half - 33) < 4, `${half} after 30 s`);
     assert.ok(Math.abs(progress.remainingAt(progress.anchor) - 60) < 3);
   }
+});
+
+test("over UDP, progress is the expected one for feeds that ask", async () => {
+  const craft = new Crafted();
+  await learned(craft);
+  const craftnet = client(craft, { transports: [udp()] });
+  const feeds = [true, false].map((expected) => craftnet.crafting(craft.session, { playerId: craft.player, expected }));
+  await Promise.all(feeds.map((feed) => next(feed, "progress")));
+  const halves = feeds.map(({ snapshot: { progress } }) => progress.percentAt(progress.anchor + 30_000));
+  assert.ok(Math.abs(halves[0] - 33) < 4 && Math.abs(halves[1] - 50) < 4, `${halves} after 30 s`);
 });

@@ -20,6 +20,7 @@ from craftnet.access.principal import Principal
 from craftnet.clocks import IClock
 from craftnet.contract.admin.sessions import ConnectionRow
 from craftnet.contract.close_codes import CloseCode
+from craftnet.contract.position import Position
 from craftnet.crafting.state import MaterialsChange, MaterialsState, SessionState
 from craftnet.crafting.updates import Update
 from craftnet.errors import BadDatagram, NotFound, TooManyRequests, Unavailable
@@ -50,8 +51,14 @@ TRANSPORT = "udp"
 class SessionFeeds(Protocol):
     """The part of the hub that it needs."""
 
-    def subscribe_session(self, session_id: UUID, subscriber: ISubscriber) -> Deferred[None]:
-        """Adds `subscriber` to the session's feed, its state first. Fails with NotFound."""
+    def subscribe_session(
+        self, session_id: UUID, subscriber: ISubscriber, resume: Position | None = None, expected: bool = False
+    ) -> Deferred[None]:
+        """Adds `subscriber` to the session's feed, its state first. Fails with NotFound.
+
+        Arguments:
+            expected: whether its records state the expected time.
+        """
 
     def unsubscribe_session(self, session_id: UUID, subscriber: ISubscriber) -> None:
         """Removes it."""
@@ -322,7 +329,7 @@ class UdpServer(DatagramProtocol):
 
     def _joined(self, peer: ServerConnection, session: SentState) -> None:
         subscriber = self._watchers[session] = SessionSubscriber(self, peer, session.index)
-        watching = self._feeds.subscribe_session(session.session_id, subscriber)
+        watching = self._feeds.subscribe_session(session.session_id, subscriber, None, peer.ticket.expects)
         watching.addCallbacks(
             self._watched, self._not_watched, callbackArgs=(session, subscriber), errbackArgs=(peer, session)
         )

@@ -89,6 +89,7 @@ class UdpService(Service):
         exchanges_keys: whether it answers encapsulation keys.
         key_log: where the keys of connections are written; None: nowhere.
         audit: records security events.
+        forecasts: whether the feeds forecast crafts, so that clients can ask for the expected progress.
         sessions: knows the sessions of a player, for clients that ask for all of them; None: no client gets all.
     """
 
@@ -114,6 +115,7 @@ class UdpService(Service):
         exchanges_keys: bool = False,
         key_log: KeyLog | None = None,
         audit: IAuditLog | None = None,
+        forecasts: bool = False,
         sessions: IPlayerSessions | None = None,
     ) -> None:
         self._listen = listen
@@ -122,6 +124,7 @@ class UdpService(Service):
         self._heartbeat_ms = heartbeat_ms
         self._path_size = path_size
         self._region = region
+        self._forecasts = forecasts
         self._exchanges_keys = exchanges_keys
         # msgspec leaves out the default itself, but not a value equal to it.
         self._tolerance = USUAL_TOLERANCE if tolerance == USUAL_TOLERANCE else tolerance
@@ -197,6 +200,7 @@ class UdpService(Service):
         answered = ticket.token
         if exchange is not None:
             ticket.exchange(exchange.secret(answered))
+        ticket.expects = request.expected and self._forecasts
         ticket.follows = request.all_sessions and self.server.followed is not None
         ticket.client = sys.intern(request.client_version)  # nearly all clients have one of a few versions.
         return self._answer(ticket, answered.text, 0, server, exchange)
@@ -230,6 +234,7 @@ class UdpService(Service):
             ciphertext=None if exchange is None else exchange.ciphertext,
             region=self._region,
             all_sessions=ticket.follows,
+            expected=ticket.expects,
         )
 
     def names_connection(self, request: UdpConnectRequest, now: float) -> bool:

@@ -98,6 +98,7 @@ class Ticket:
         bearer: the bearer for whom it was first issued, if known.
         client: what the client calls itself.
         connection_id: the id in datagrams.
+        expects: whether progress records state the expected time.
         follows: whether the server adds the player's other sessions by itself.
         exchanged: whether its secrets follow from an exchange of keys, so that requests name it by a derived token.
         unused: the lowest index that no session has had.
@@ -116,6 +117,7 @@ class Ticket:
         "client",
         "connection_id",
         "exchanged",
+        "expects",
         "follows",
         "last_cookie_us",
         "permits",
@@ -143,7 +145,7 @@ class Ticket:
         self.agreement = agreement
         self.bearer = bearer
         self.client: str | None = None
-        self.exchanged = self.follows = False
+        self.exchanged = self.expects = self.follows = False
         self.permits: tuple[SessionPermit, ...] = ()
         self.unused = 0
         self.unused_until = now + TICKET_IDLE_TIMEOUT

@@ -60,7 +60,9 @@ class Feeds:
         self.script = script
         self.left: list[UUID] = []
 
-    def subscribe_session(self, session_id: UUID, watcher: ISubscriber) -> Deferred[None]:
+    def subscribe_session(
+        self, session_id: UUID, watcher: ISubscriber, resume: object = None, expected: bool = False
+    ) -> Deferred[None]:
         """Deliver all of it."""
         self.script(watcher)
         return succeed(None)

@@ -227,7 +227,9 @@ class Hub:
     def __init__(self) -> None:
         self.watchers: list[ISubscriber] = []
 
-    def subscribe_session(self, session_id: UUID, watcher: ISubscriber) -> Deferred[None]:
+    def subscribe_session(
+        self, session_id: UUID, watcher: ISubscriber, resume: object = None, expected: bool = False
+    ) -> Deferred[None]:
         """Nothing is known of it."""
         self.watchers.append(watcher)
         return succeed(None)

@@ -34,7 +34,9 @@ class Sessions:
     def __init__(self) -> None:
         self.watchers: dict[UUID, list[ISubscriber]] = {}
 
-    def subscribe_session(self, session_id: UUID, watcher: ISubscriber) -> Deferred[None]:
+    def subscribe_session(
+        self, session_id: UUID, watcher: ISubscriber, resume: object = None, expected: bool = False
+    ) -> Deferred[None]:
         """Snapshots first, as the hub does."""
         if session_id == MISSING:
             return fail(NotFound("No such session."))
@@ -200,13 +202,13 @@ class JoiningTests(SynchronousTestCase):
         """The effects of a datagram wait for earlier ones: no watcher is left behind."""
         self.connect(OTHER_SESSION, self.token)
 
-        def watch(session_id: UUID, watcher: ISubscriber) -> Deferred[None]:
+        def watch(session_id: UUID, watcher: ISubscriber, *more: object) -> Deferred[None]:
             if session_id == SESSION:
                 (peer,) = self.gateway.endpoint.peers.values()
                 self.gateway.server.end(peer, 1, CloseReason.NOT_FOUND)
             return Sessions.subscribe_session(self.feeds, session_id, watcher)
 
-        self.feeds.subscribe_session = watch  # type: ignore[method-assign]  # a feed with a mind of its own.
+        self.feeds.subscribe_session = watch  # type: ignore[assignment,method-assign]  # a feed with a mind of its own.
         self.client = self.client_connection({0: SESSION, 1: OTHER_SESSION})
         self.clock.advance(1)
         self.carry(self.client.start(NOW + 1).datagrams)

@@ -167,10 +167,10 @@ class ShellTests(SynchronousTestCase):
         self.assertEqual(self._metric("craftnet_datagrams_total", outcome="unsent"), len(errors))
 
     def test_a_fault_of_ours_is_not_logged_for_every_datagram(self) -> None:
-        def broken(session_id: UUID, watcher: ISubscriber) -> Deferred[None]:
+        def broken(session_id: UUID, watcher: ISubscriber, *more: object) -> Deferred[None]:
             raise ZeroDivisionError
 
-        self.feeds.subscribe_session = broken  # type: ignore[method-assign]  # a hub with a fault.
+        self.feeds.subscribe_session = broken  # type: ignore[assignment,method-assign]  # a hub with a fault.
         with capturedLogs() as logged:
             for _ in range(9):
                 ticket = self.lab.tickets.issue(UUID(int=1), UUID(int=_), PLAIN, NOW + 9, NOW)

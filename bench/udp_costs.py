@@ -93,13 +93,17 @@ def measure(costs: Costs, congestion: Congestion, suffix: str = "") -> None:
     for number in range(ROUNDS):
         now = NOW + number
         state = SessionState(SESSION, PLAYER, number, Progress(Status.ACTIVE, number / 2, NOW, 60.0))
-        update_cost = costs.of(
-            f"state update: a datagram out{suffix}", endpoint.update, peers, repeat(state), repeat(now)
-        )
+        step = f"state update: a datagram out{suffix}"
+        nothing = repeat(None)  # no position.
+        if number:
+            sent = costs.of(step, endpoint.update_progress, peers, repeat(state), repeat(now), repeat(0), nothing)
+        else:  # the first state of a connection is none that `update_progress` sends.
+            firsts = [endpoint.update(peer, state, now) for peer in peers]
+            sent = [effect.datagram for (effect,) in firsts if isinstance(effect, Send)]
         answers = []
-        for client, (effect,) in zip(clients, update_cost, strict=True):
-            assert isinstance(effect, Send)
-            client.receive(effect.datagram, now)
+        for client, datagram in zip(clients, sent, strict=True):
+            assert datagram
+            client.receive(datagram, now)
             answers += client.tick(now + ACK_DELAY).datagrams
         assert len(answers) == PEERS
         later = repeat(now + ACK_DELAY)

@@ -176,12 +176,14 @@ def misled_by(held: Progress, truth: Progress, now: float, until: float, toleran
     """The points of progress by which a watcher's copy is wrong at `now` if it `misleads`; None if it does not."""
     shown, shown_remaining = extrapolate(held, now)
     percent, remaining = extrapolate(truth, now)
+    off = abs(shown - percent)
     if (
-        not same_discrete(held, truth)
+        off > tolerance.percent  # also the first that `_differ` looks at: nearly always, and then nothing else counts.
+        or not same_discrete(held, truth)
         or _differ(shown, shown_remaining, percent, remaining, tolerance)
         or _differ(*extrapolate(held, until), *extrapolate(truth, until), tolerance)
     ):
-        return abs(shown - percent)
+        return off
     return None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from heapq import heapify, heappop, heappush
+from math import inf
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item", bound=Hashable)
@@ -52,14 +53,14 @@ class Deadlines(Generic[Key]):
     looked at in the same `GRAIN` of time share one entry.
 
     Attributes:
-        earliest: when to call `due` next; None when there is no deadline.
+        earliest: when to call `due` next; infinite when there is no deadline.
     """
 
     def __init__(self) -> None:
         self._heap: list[tuple[float, Key]] = []
         self._entries: dict[Key, float] = {}
         self._reminders: dict[int, list[Key]] = {}  # by their times in grains.
-        self.earliest: float | None = None
+        self.earliest = inf
 
     def __len__(self) -> int:
         """How many deadlines are kept, those that are out of date included."""
@@ -71,21 +72,27 @@ class Deadlines(Generic[Key]):
         if entry is None or when < entry:
             self._entries[key] = when
             heappush(self._heap, (when, key))
-            if self.earliest is None or when < self.earliest:
+            if when < self.earliest:
                 self.earliest = when
             if len(self._heap) > 3 * len(self._entries) // 2 + _SLACK:
                 self._sweep()
 
-    def remind(self, key: Key, when: float) -> None:
-        """Returns `key` from `due` at `when` or at most a `GRAIN` before, whatever is set. It cannot be discarded."""
+    def remind(self, key: Key, when: float) -> float:
+        """Returns `key` from `due` at `when` or at most a `GRAIN` before, whatever is set. It cannot be discarded.
+
+        Returns:
+            The time at which that is.
+        """
         grain = int(when * _GRAINS)
+        due = grain / _GRAINS
         keys = self._reminders.get(grain)
         if keys is not None:
             keys.append(key)
-            return
-        self._reminders[grain] = [key]
-        if self.earliest is None or grain / _GRAINS < self.earliest:
-            self.earliest = grain / _GRAINS
+        else:
+            self._reminders[grain] = [key]
+            if due < self.earliest:
+                self.earliest = due
+        return due
 
     def discard(self, key: Key) -> None:
         """Removes `key`."""
@@ -110,14 +117,9 @@ class Deadlines(Generic[Key]):
                 del entries[key]
                 named.append(key)
             heappop(heap)
-        self.earliest = heap[0][0] if heap else None
+        self.earliest = heap[0][0] if heap else inf
         if self._reminders:
             for grain in [each for each in self._reminders if each / _GRAINS <= now]:
                 named += self._reminders.pop(grain)
-            self._note_reminders()
+            self.earliest = min(self.earliest, min(self._reminders, default=inf) / _GRAINS)
         return named
-
-    def _note_reminders(self) -> None:
-        if self._reminders:
-            earliest = min(self._reminders) / _GRAINS
-            self.earliest = earliest if self.earliest is None else min(self.earliest, earliest)

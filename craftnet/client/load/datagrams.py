@@ -6,7 +6,6 @@ import json
 import socket
 import time
 from collections import deque
-from math import inf
 from selectors import EVENT_READ, BaseSelector
 from typing import NamedTuple
 
@@ -76,7 +75,7 @@ class DatagramWatchers:
     @property
     def deadline(self) -> float:
         """See `Watchers`."""
-        return inf if self._deadlines.earliest is None else self._deadlines.earliest
+        return self._deadlines.earliest
 
     def open(self, number: int) -> None:
         """Requests the connection; one request after another."""

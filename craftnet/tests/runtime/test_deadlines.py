@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from math import inf
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
@@ -12,13 +14,13 @@ class DeadlinesTests(SynchronousTestCase):
 
     def test_in_order(self) -> None:
         deadlines: Deadlines[str] = Deadlines()
-        self.assertIsNone(deadlines.earliest)
+        self.assertEqual(deadlines.earliest, inf)
         deadlines.set("b", 2.0)
         deadlines.set("a", 1.0)
         self.assertEqual(deadlines.earliest, 1.0)
         self.assertEqual(deadlines.due(0.5), [])
         self.assertEqual(deadlines.due(2.0), ["a", "b"])
-        self.assertIsNone(deadlines.earliest)
+        self.assertEqual(deadlines.earliest, inf)
 
     def test_sooner_counts_at_once_later_when_named(self) -> None:
         deadlines: Deadlines[str] = Deadlines()
@@ -35,7 +37,7 @@ class DeadlinesTests(SynchronousTestCase):
                 deadlines.set(key, when)
         self.assertLess(len(deadlines), 100)
         self.assertEqual(deadlines.due(1), list(range(10)))
-        self.assertIsNone(deadlines.earliest)
+        self.assertEqual(deadlines.earliest, inf)
 
     def test_reminders_share_an_entry_and_come_a_little_early(self) -> None:
         deadlines: Deadlines[str] = Deadlines()

@@ -58,7 +58,7 @@ class AttackCase(SynchronousTestCase):
     def assert_well(self, now: float = NOW) -> None:
         """The connection lives: an update arrives."""
         self.assertIsNone(self.peer.finished)
-        sent = datagrams(self.lab.endpoint.update(self.peer, running(percent=50.0 + now - NOW), now))
+        sent = datagrams(self.lab.update(self.peer, running(percent=50.0 + now - NOW), now))
         self.assertTrue(any(self.client.receive(datagram, now).events for datagram in sent))
 
     def assert_refused(self, outcome: str, datagram: bytes, now: float = NOW, address: Address = CLIENT) -> None:

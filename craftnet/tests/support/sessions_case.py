@@ -61,7 +61,7 @@ class SessionsCase(SynchronousTestCase):
 
     def deliver(self, index: int, *states: SessionState | MaterialsState) -> list[Effect]:
         """The hub delivers an update of a session."""
-        return [effect for state in states for effect in self.lab.endpoint.update(self.peer, state, self.now, index)]
+        return [effect for state in states for effect in self.lab.update(self.peer, state, self.now, index)]
 
     def carry(self, effects: list[Effect], seconds: float = 0.0) -> list[Event]:
         """The client's view of it, and of what follows until `seconds` later; the effects are kept."""

@@ -274,7 +274,7 @@ class SimulatedPath:
 
     def _update(self, craft: Craft, state: SessionState | MaterialsState) -> None:
         if self.peer is not None:
-            self._perform(self.lab.endpoint.update(self.peer, state, self.now, self.crafts.index(craft)))
+            self._perform(self.lab.update(self.peer, state, self.now, self.crafts.index(craft)))
 
     def _perform(self, effects: Sequence[Effect]) -> None:
         for effect in effects:

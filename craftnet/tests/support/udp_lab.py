@@ -16,7 +16,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.access.principal import Principal
 from craftnet.contract.messages import MaterialNotification, MaterialProblem
-from craftnet.crafting.state import Material, MaterialsState
+from craftnet.contract.position import Position
+from craftnet.crafting.state import Material, MaterialsState, SessionState
 from craftnet.errors import BadDatagram
 from craftnet.observe.audit.recorder import NoAudit
 from craftnet.observe.metrics.hot_counters import DatagramCounts
@@ -47,6 +48,8 @@ from craftnet.tests.support.samples import COPPER, IRON, NOW, PLAYER, SESSION
 CLIENT: Address = ("192.0.2.1", 40_000)
 OTHER_ADDRESS: Address = ("198.51.100.9", 40_000)
 HEARTBEAT = 5.0
+MESSAGE = codec.first_byte(DatagramKind.MESSAGE)
+State = SessionState | MaterialsState
 BEARER = Principal(PLAYER, frozenset(), NOW + 3600)
 
 
@@ -143,6 +146,16 @@ class Lab:
         """A datagram reaches the server."""
         return self.endpoint.receive(datagram, address, now)
 
+    def update(
+        self, peer: ServerConnection, state: State, now: float, index: int = 0, at: Position | None = None
+    ) -> list[Effect]:
+        """A session or its materials change: the effects, as the shell asks for them."""
+        if isinstance(state, SessionState):
+            datagram = self.endpoint.update_progress(peer, state, now, index, at)
+            if datagram is not None:
+                return [Send(datagram, peer.address)] if datagram else []
+        return self.endpoint.update(peer, state, now, index, at)
+
     def connect(
         self, ticket: Ticket, now: float = NOW, address: Address = CLIENT
     ) -> tuple[ClientConnection, ServerConnection]:
@@ -234,8 +247,7 @@ class BadNetwork:
         self.carried: Counter[int] = Counter()  # to the client, by their first bytes in key phase 0.
         # the updates of a session that a connection has just begun to watch.
         self.snapshot: Callable[[ServerConnection, int], list[Effect]] = lambda peer, index: []
-        # called before every event and after every arrival, to check the client.
-        self.look: Callable[[], None] = lambda: None
+        self.look: Callable[[], None] = lambda: None  # before every event and after every arrival: checks the client.
         self._ahead = ahead
         self._random = Random(seed)
         self._loss = loss
@@ -322,9 +334,6 @@ class BadNetwork:
                 carried = bytes(mask)
             delay = self._latency + random.random() * self._jitter
             heappush(self._wire, (self.now + delay, next(self._order), to_server, carried))
-
-
-MESSAGE = codec.first_byte(DatagramKind.MESSAGE)
 
 
 def mixed(rows: int, version: int = 1) -> MaterialsState:

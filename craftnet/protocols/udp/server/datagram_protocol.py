@@ -76,7 +76,7 @@ class SessionSubscriber(Struct, eq=False, gc=False):
         """Passes on sessions and materials; a UDP feed carries nothing else."""
         state = update.state
         if isinstance(state, SessionState):
-            self._server.update(self._peer, state, self._index, update)
+            self._server.update_progress(self._peer, state, self._index, update)
         elif isinstance(state, MaterialsChange):
             self._server.update(self._peer, state.state, self._index, update)
 
@@ -124,6 +124,7 @@ class UdpServer(DatagramProtocol):
         self._counts = metrics.delivery_counts(TRANSPORT)
         self._octets = metrics.datagrams
         self.clock = clock
+        self._seconds = clock.seconds
         self.followed = None if sessions is None else FollowedPlayers(sessions, self.add, clock)
         self._deadlines = endpoint.deadlines
         self._watchers: dict[SentState, SessionSubscriber] = {}
@@ -133,7 +134,7 @@ class UdpServer(DatagramProtocol):
         self._put_off: list[float | None] = []  # the acceptance times of what is sent with the next tick.
         self._timer: IDelayedCall | None = None
         self._timer_at = inf
-        self._send: Sender | None = None
+        self._send: Sender = _unsent
         self._tap: DatagramTap | None = None
         self._faults = 0
 
@@ -143,7 +144,7 @@ class UdpServer(DatagramProtocol):
 
     def stopProtocol(self) -> None:
         """The socket is closed."""
-        self._send = None
+        self._send = _unsent
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
         self._timer, self._timer_at = None, inf
@@ -152,9 +153,8 @@ class UdpServer(DatagramProtocol):
         """Handles one datagram."""
         self._octets.received.value += len(datagram)
         try:
-            effects = self._endpoint.receive(datagram, addr, self.clock.seconds())
-            earliest = self._deadlines.earliest
-            if effects or (earliest is not None and earliest < self._timer_at):
+            effects = self._endpoint.receive(datagram, addr, self._seconds())
+            if effects or self._deadlines.earliest < self._timer_at:
                 self._perform(effects)
         except Exception:
             # A bug. A datagram that triggers it must not be able to flood the log: the first, second, fourth,
@@ -168,9 +168,21 @@ class UdpServer(DatagramProtocol):
                     connection_id=named_connection(datagram),
                 )
 
+    def update_progress(self, peer: ServerConnection, state: SessionState, index: int, update: Update) -> None:
+        """Updates a connection's session of that index."""
+        now = self._seconds()
+        datagram = self._endpoint.update_progress(peer, state, now, index, update.at)
+        if datagram is None:
+            self.update(peer, state, index, update)
+        elif datagram:
+            self._write(datagram, peer.address)
+            self._counts.count(1, None if update.accepted is None else now - update.accepted)
+            if self._deadlines.earliest < self._timer_at:
+                self._set_timer()
+
     def update(self, peer: ServerConnection, state: SessionState | MaterialsState, index: int, update: Update) -> None:
-        """Updates a connection's session of that index, or its materials."""
-        now, accepted = self.clock.seconds(), update.accepted
+        """Updates a connection's session of that index, or its materials, whatever is to be sent."""
+        now, accepted = self._seconds(), update.accepted
         try:
             effects = self._endpoint.update(peer, state, now, index, update.at)
         except BadDatagram as error:
@@ -187,7 +199,7 @@ class UdpServer(DatagramProtocol):
 
     def end(self, peer: ServerConnection, index: int, reason: CloseReason) -> None:
         """Ends the feed of a connection's session of that index."""
-        self._perform(self._endpoint.end(peer, index, reason, self.clock.seconds()))
+        self._perform(self._endpoint.end(peer, index, reason, self._seconds()))
 
     def join(
         self, token: SessionToken, session_id: UUID, player_id: UUID, expires: float, bearer: Principal | None
@@ -200,7 +212,7 @@ class UdpServer(DatagramProtocol):
         Raises:
             TooManyRequests: there are too many.
         """
-        now = self.clock.seconds()
+        now = self._seconds()
         ticket = self._endpoint.connection(token, player_id, bearer, now)
         joined = None if ticket is None else self._endpoint.join(ticket, session_id, expires, bearer, now)
         if ticket is None or joined is None:
@@ -219,7 +231,7 @@ class UdpServer(DatagramProtocol):
         if peer.finished is not None or peer.closing or newest is None or ticket.permit_for(session_id) is not None:
             return
         try:
-            now = self.clock.seconds()
+            now = self._seconds()
             joined = self._endpoint.join(ticket, session_id, newest.expires, newest.bearer, now)
         except TooManyRequests as refusal:
             self._metrics.refused(refusal.label)
@@ -234,25 +246,25 @@ class UdpServer(DatagramProtocol):
 
     def enforce(self, covered: Callable[[Principal], bool]) -> int:
         """Closes the connections of principals whose tokens were revoked; returns how many."""
-        peers, effects = self._endpoint.revoke(covered, self.clock.seconds())
+        peers, effects = self._endpoint.revoke(covered, self._seconds())
         self._perform(effects)
         return peers
 
     def disconnect(self, peer: ServerConnection) -> None:
         """Ends a connection for good."""
-        self._perform(self._endpoint.close(peer, CloseReason.REVOKED, self.clock.seconds()))
+        self._perform(self._endpoint.close(peer, CloseReason.REVOKED, self._seconds()))
 
     @property
     def traced(self) -> bool:
         """Whether the datagrams to some connection are traced."""
-        return self._tap is not None and self._send is self._tap
+        return self._send is self._tap
 
     def trace(self, peer: ServerConnection, record: Recorder) -> Callable[[], None]:
         """Records the datagrams to a connection from now on; returns what ends that."""
         if self._tap is None:
             self._tap = DatagramTap(self._endpoint, self.clock)
         tap = self._tap
-        if self._send is not None and self._send is not tap:
+        if self._send is not tap:
             tap.send, self._send = self._send, tap
         tap.recorders.setdefault(peer.connection_id, []).append(record)
 
@@ -269,17 +281,15 @@ class UdpServer(DatagramProtocol):
 
     def shut_down(self) -> None:
         """Closes all connections."""
-        self._perform(self._endpoint.shut_down(self.clock.seconds()))
+        self._perform(self._endpoint.shut_down(self._seconds()))
 
     def _perform(self, effects: list[Effect]) -> None:
         if len(effects) == 1 and type(effects[0]) is Send and not self._performing:  # nearly always.
             self._write(effects[0].datagram, effects[0].address)
         elif effects:
             self._perform_in_turn(effects)
-        # One timer, for the earliest deadline. One that is set too early stays: it sets itself again.
-        earliest = self._deadlines.earliest
-        if earliest is not None and earliest < self._timer_at:
-            self._arm(earliest)
+        if self._deadlines.earliest < self._timer_at:
+            self._set_timer()
 
     def _perform_in_turn(self, effects: list[Effect]) -> None:
         """Performs effects in order; those that arise meanwhile come after all present ones."""
@@ -316,13 +326,12 @@ class UdpServer(DatagramProtocol):
 
     def _write(self, datagram: bytes, address: Address) -> None:
         try:
-            if self._send is not None:
-                self._send(datagram, address)
-                if datagram[0] in _MESSAGES:
-                    self._metrics.datagram("packed")
-                    self._octets.compressed.value += len(datagram)
-                else:
-                    self._octets.sent.value += len(datagram)
+            self._send(datagram, address)
+            if datagram[0] in _MESSAGES:
+                self._metrics.datagram("packed")
+                self._octets.compressed.value += len(datagram)
+            else:
+                self._octets.sent.value += len(datagram)
         except OSError:
             # EAGAIN, ENOBUFS, an unreachable network: to the protocol a lost datagram like any other.
             self._metrics.datagram("unsent")
@@ -346,21 +355,28 @@ class UdpServer(DatagramProtocol):
             self._log.failure("a session cannot be watched", failure, **log_ids(peer, session.index))
         self.end(peer, session.index, CloseReason.NOT_FOUND if missing else CloseReason.INTERNAL_ERROR)
 
-    def _arm(self, deadline: float) -> None:
-        delay = max(0.0, deadline - self.clock.seconds())
+    def _set_timer(self) -> None:
+        """Sets the one timer, for the earliest deadline. One that is set too early stays: it sets itself again."""
+        earliest = self._deadlines.earliest
+        delay = max(0.0, earliest - self._seconds())
         if self._timer is not None and self._timer.active():
             self._timer.reset(delay)
         else:
             self._timer = self.clock.callLater(delay, self._tick)
-        self._timer_at = deadline
+        self._timer_at = earliest
 
     def _tick(self) -> None:
         self._timer, self._timer_at = None, inf
-        now = self.clock.seconds()
+        now = self._seconds()
         self._perform(self._endpoint.tick(now))
         put_off, self._put_off = self._put_off, []
         for accepted in put_off:
             self._counts.count(1, None if accepted is None else now - accepted)
+
+
+def _unsent(datagram: bytes, address: Address) -> None:
+    """The `Sender` while the socket is closed."""
+    raise OSError("the socket is closed")
 
 
 class _Port(Protocol):

@@ -8,6 +8,7 @@ remembers nothing of it and sends it less than it received.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from math import inf
 from typing import NamedTuple
 from uuid import UUID
 
@@ -22,7 +23,7 @@ from craftnet.protocols.udp.core.heartbeat import HANDSHAKE_RETRY
 from craftnet.protocols.udp.core.keys import NONCE_SIZE, HandshakeKey, SessionToken, TrafficKey, client_key, server_key
 from craftnet.protocols.udp.core.packet_protection import OVERHEAD, PacketProtection
 from craftnet.protocols.udp.server.connection import Output, Send, ServerConnection, SessionLeft, Terms
-from craftnet.protocols.udp.server.fast_path import ACK_BYTES, ACK_SIZE, lone_progress, take_acknowledgement
+from craftnet.protocols.udp.server.fast_path import ACK_SIZE, lone_progress, take_acknowledgement
 from craftnet.protocols.udp.server.forgery_limiter import ForgeryLimiter
 from craftnet.protocols.udp.server.sessions import SentState
 from craftnet.protocols.udp.server.ticket_store import TicketStore
@@ -63,6 +64,7 @@ class ConnectionGone(NamedTuple):
 
 Effect = Send | ConnectionOpened | SessionJoined | SessionLeft | ConnectionGone
 
+_read_header = codec.SEALED_HEADER.unpack_from
 _NOTHING: list[Effect] = []  # nearly always; never modified.
 
 
@@ -137,15 +139,16 @@ class Dispatcher:
     @property
     def deadline(self) -> float | None:
         """When to call `tick` next, Unix seconds; None when nothing is due."""
-        return self.deadlines.earliest
+        return None if self.deadlines.earliest == inf else self.deadlines.earliest
 
     def receive(self, datagram: bytes, address: Address, now: float) -> list[Effect]:
         """Handles a datagram from `address`. Never raises."""
         size = len(datagram)
         try:
-            if size == ACK_SIZE and datagram[0] in ACK_BYTES:  # nearly always.
-                peer = self._peers.get(int.from_bytes(datagram[codec.CONNECTION_ID], "big"))
-                if peer is not None and take_acknowledgement(peer, datagram, address, now):
+            if size == ACK_SIZE:  # nearly always.
+                first, connection_id, low = _read_header(datagram)
+                peer = self._peers.get(connection_id)
+                if peer is not None and take_acknowledgement(peer, datagram, first, low, address, now):
                     if self._tracks:
                         peer.pace.acknowledged(peer.channel.acknowledged, now)
                     self._accepted.value += 1
@@ -206,6 +209,23 @@ class Dispatcher:
         effects: list[Effect] = [] if new is None else [SessionJoined(peer, new)]
         return permit, effects + self._settle(peer, [], now)
 
+    def update_progress(
+        self, peer: ServerConnection, state: SessionState, now: float, index: int, at: Position | None
+    ) -> bytes | None:
+        """Does what `update` does, where at most a lone progress record is to be sent: nearly always.
+
+        Returns:
+            The datagram to send to the client, empty where it knows the state. None: nothing was done, call `update`.
+        """
+        datagram = lone_progress(peer, state, now, index, at)
+        if datagram:
+            if self._tracks:
+                peer.pace.track(len(datagram), now, peer.channel.sent)
+            queue = peer.send_queue
+            if queue.retry_at < queue.reminded_at:
+                queue.reminded_at = self.deadlines.remind(peer.connection_id, queue.retry_at)
+        return datagram
+
     def update(
         self,
         peer: ServerConnection,
@@ -216,15 +236,7 @@ class Dispatcher:
     ) -> list[Effect]:
         """Updates the connection's session of that index to this state and position."""
         if peer.finished is not None:
-            return _NOTHING
-        datagram = lone_progress(peer, state, now, index, at) if type(state) is SessionState else None
-        if datagram:
-            if self._tracks:
-                peer.pace.track(len(datagram), now, peer.channel.sent)
-            self.deadlines.remind(peer.connection_id, peer.send_queue.retry_at)
-            return [Send(datagram, peer.address)]
-        if datagram is not None:
-            return _NOTHING
+            return []
         sends = peer.update(state, now, index, at)
         self.deadlines.set(peer.connection_id, peer.deadline)
         return sends  # type: ignore[return-value]  # no other code has this list.
@@ -244,6 +256,7 @@ class Dispatcher:
             peer = self._peers.get(connection_id)
             if peer is None:
                 continue  # closed since it was scheduled.
+            peer.send_queue.reminded_at = inf
             deadline = peer.deadline
             if deadline > now:  # postponed since it was set.
                 self.deadlines.set(connection_id, deadline)

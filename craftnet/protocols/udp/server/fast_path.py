@@ -29,6 +29,7 @@ from craftnet.protocols.udp.server.packetizer import Key
 from craftnet.protocols.udp.server.send_queue import NEVER
 from craftnet.protocols.udp.server.sessions import SAME_FUNCTION
 from craftnet.protocols.wire import codec
+from craftnet.protocols.wire.codec import encode_lone_progress
 from craftnet.protocols.wire.records import DatagramKind
 
 _PROGRESS: Key = (0, "progress", 0)
@@ -44,11 +45,10 @@ _read_acknowledgement = codec.ACKNOWLEDGEMENT.unpack_from
 _BUCKET_AHEAD, _BUCKET_EACH = BUCKET.ahead, BUCKET.each
 _MOST_SENT = 1 << 31  # from here on an acknowledgement's number may have to be completed.
 
+_PACED = OVERHEAD + codec.LONE_PROGRESS_SIZE - codec.ACKNOWLEDGEMENT_SIZE + IP_UDP_HEADERS
+
 ACK_SIZE = OVERHEAD + len(NO_TABLES)
 """Bytes of the datagrams for `take_acknowledgement`."""
-
-ACK_BYTES = frozenset(_ACKS)
-"""First bytes of the datagrams for `take_acknowledgement`."""
 
 
 def lone_progress(
@@ -57,13 +57,10 @@ def lone_progress(
     """The datagram with the progress of the only session; empty when the client knows it.
 
     Returns:
-        None when there is anything else to do: then nothing was done.
-
-    Raises:
-        BadDatagram: the state does not fit the protocol.
+        None when there is anything else to do, or to refuse: then nothing was done.
     """
-    sessions, queue, pace, channel = peer.sessions.sent_states, peer.send_queue, peer.pace, peer.channel
-    if len(sessions) != 1 or peer.closing_state is not None or index:
+    sessions = peer.sessions.sent_states
+    if len(sessions) != 1 or peer.closing_state is not None or peer.finished is not None or index:
         return None
     sent, truth = sessions[0], state.progress
     known, remaining, permit = sent.progress, truth.remaining, sent.permit
@@ -71,6 +68,7 @@ def lone_progress(
         return None
     if misled_by(known.progress, truth, now, now + (remaining or 0.0), SAME_FUNCTION) is None:
         return b""
+    queue, pace, channel = peer.send_queue, peer.pace, peer.channel
     if (
         queue.waiting
         or queue.flying
@@ -82,17 +80,20 @@ def lone_progress(
     ):
         return None
     keys = channel.outgoing
-    content = codec.encode_lone_progress(
-        channel.newest,
-        channel.seen >> 1,
-        state.version & 0xFFFFFFFF,
-        truth.anchor,
-        truth.percent,
-        truth.status,
-        truth.quality,
-        truth.target_quality,
-        remaining,
-    )
+    try:
+        content = encode_lone_progress(
+            channel.newest,
+            channel.seen >> 1,
+            state.version & 0xFFFFFFFF,
+            truth.anchor,
+            truth.percent,
+            truth.status,
+            truth.quality,
+            truth.target_quality,
+            remaining,
+        )
+    except BadDatagram:
+        return None
     sent.note(state, now)
     if at is not None:
         sent.at = at
@@ -101,15 +102,19 @@ def lone_progress(
     cipher, iv = keys.kept or keys.made()
     datagram = header + cipher.encrypt((iv ^ sequence).to_bytes(12, "big"), content, header)
     opens, rested = pace.opens, now - BURST_SECONDS
-    pace.opens = (opens if opens > rested else rested) + (len(datagram) + IP_UDP_HEADERS) / pace.rate
+    pace.opens = (opens if opens > rested else rested) + _PACED / pace.rate
     queue.single, queue.single_octets, queue.single_sequence = _PROGRESS, content[_ACKNOWLEDGEMENT:], sequence
     queue.retry_at = now + (queue.timeout if queue.attempts else peer.pulse.round_trip.timeout + MAX_ACK_DELAY)
-    queue.packable = True
     return datagram
 
 
-def take_acknowledgement(peer: ServerConnection, datagram: bytes, address: Address, now: float) -> bool:
+def take_acknowledgement(
+    peer: ServerConnection, datagram: bytes, first: int, low: int, address: Address, now: float
+) -> bool:
     """Handles an ACK of `ACK_SIZE` bytes in order, from the client's address, on a connection with one session.
+
+    Arguments:
+        first, low: its header without the connection id: kind and key phase, and the low bits of its sequence.
 
     Returns:
         False when it is anything else: then nothing was done.
@@ -120,10 +125,9 @@ def take_acknowledgement(peer: ServerConnection, datagram: bytes, address: Addre
     channel, queue = peer.channel, peer.send_queue
     keys, full_at = channel.incoming, peer.full_at
     sequence = channel.newest + 1
-    header = datagram[:_HEADER]
     if (
-        header != _write_header(_ACKS[keys.phase], channel.connection_id, sequence & 0xFFFF)
-        or sequence < keys.began
+        low != sequence & 0xFFFF
+        or first != _ACKS[keys.phase]
         or address != peer.address
         or (peer.path is not None and peer.path.candidate is not None)
         or queue.flying
@@ -133,6 +137,7 @@ def take_acknowledgement(peer: ServerConnection, datagram: bytes, address: Addre
     ):
         return False
     cipher, iv = keys.kept or keys.made()
+    header = datagram[:_HEADER]
     try:
         content = cipher.decrypt((iv ^ sequence).to_bytes(12, "big"), datagram[_HEADER:], header)
     except InvalidTag:
@@ -159,7 +164,7 @@ def take_acknowledgement(peer: ServerConnection, datagram: bytes, address: Addre
     peer.pulse.last_heard = now
     behind = newest - queue.single_sequence
     if queue.single is not None and behind >= 0 and bits >> behind & 1:
-        queue.single, queue.single_octets = None, b""
-        queue.attempts, queue.doubles_at, queue.retry_at = 0, NEVER, inf
-        queue.packable = True
+        queue.single, queue.single_octets, queue.retry_at = None, b"", inf
+        if queue.attempts:
+            queue.attempts, queue.doubles_at = 0, NEVER
     return True

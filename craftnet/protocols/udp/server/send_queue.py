@@ -91,6 +91,7 @@ class SendQueue:
         "doubles_at",
         "flying",
         "packable",
+        "reminded_at",
         "retry_at",
         "single",
         "single_octets",
@@ -108,6 +109,7 @@ class SendQueue:
         self.waiting = self.flying = _NOTHING
         self._pace = pace
         self.retry_at = inf  # when the first record in flight is to be sent again, or earlier.
+        self.reminded_at = inf  # when the owner looks at `deadline`, because of a `retry_at`.
         self.attempts = 0
         self.doubles_at = NEVER  # once for everything lost in the same period.
         self.single: Key | None = None  # the only record in flight.

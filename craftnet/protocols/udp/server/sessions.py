@@ -38,6 +38,8 @@ _NAME = "name"
 MAX_SENT_PROGRESS = 4
 """Maximum number of recent models that are kept to compare a player's reports with."""
 
+_MOST_EARLIER = 2 * MAX_SENT_PROGRESS
+
 SENT_PROGRESS_SECONDS = 5.0
 """Seconds after which a sent model no longer matters if a newer one is as old: a report is of the last two seconds, and
 what it is about had travelled for half a round trip."""
@@ -119,9 +121,10 @@ class SentState(Struct, eq=False, gc=False):
         """Records that the client is sent this progress."""
         if self.progress is not None:
             earlier = (*self._earlier, self._sent_at, self.progress)
-            while len(earlier) > 2 and (
-                len(earlier) == 2 * MAX_SENT_PROGRESS or earlier[2] <= now - SENT_PROGRESS_SECONDS
-            ):
+            if len(earlier) == _MOST_EARLIER:
+                earlier = earlier[2:]
+            oldest = now - SENT_PROGRESS_SECONDS
+            while len(earlier) > 2 and earlier[2] <= oldest:
                 earlier = earlier[2:]
             self._earlier = earlier
         self.progress, self._sent_at = state, now

@@ -54,6 +54,7 @@ from craftnet.protocols.wire.codec.reports import (
     encode_progress,
 )
 from craftnet.protocols.wire.codec.states import (
+    LONE_PROGRESS_SIZE,
     MATERIAL_ROW_SIZE,
     MATERIALS_PART_SIZE,
     PROBLEM_ROW_SIZE,
@@ -71,6 +72,7 @@ __all__ = [
     "ACKNOWLEDGEMENT_SIZE",
     "CONNECTION_ID",
     "FRAGMENT_SIZE",
+    "LONE_PROGRESS_SIZE",
     "MATERIALS_PART_SIZE",
     "MATERIALS_TYPE",
     "MATERIAL_ROW_SIZE",

@@ -26,15 +26,15 @@ TIME = Conversion(
 """Unix milliseconds."""
 
 SECONDS = TIME._replace(
-    fits=f"0 <= {{}} <= {MAX_TIME_MS / 1000}",
-    number="round({} * 1000)",
+    fits=f"0.0 <= {{}} <= {MAX_TIME_MS / 1000}",
+    number="round({} * 1000.0)",
     value="{} / 1000",
 )
 """Unix seconds, in milliseconds."""
 
 HUNDREDTHS = Conversion(
-    fits="0 <= {} <= 100",
-    number="round({} * 100)",
+    fits="0.0 <= {} <= 100.0",
+    number="round({} * 100.0)",
     most=10_000,
     value="{} / 100",
     fault="a percentage outside 0–100",
@@ -42,8 +42,8 @@ HUNDREDTHS = Conversion(
 
 DURATION = Conversion(
     none=NONE_U32,
-    fits=f"0 <= {{}} <= {(NONE_U32 - 1) / 1000}",
-    number="round({} * 1000)",
+    fits=f"0.0 <= {{}} <= {(NONE_U32 - 1) / 1000}",
+    number="round({} * 1000.0)",
     value="{} / 1000",
     fault="a remaining time that does not fit",
 )

@@ -93,6 +93,7 @@ MATERIAL_ROW_SIZE = _material_row.size
 PROBLEMS_PART_SIZE = _problems_part.size
 PROBLEM_ROW_SIZE = _problem_row.size
 SELECTOR_SIZE = _selector.size
+LONE_PROGRESS_SIZE = _lone_progress.size
 
 
 encode_progress_state: Callable[[ProgressState], bytes] = _progress_state.encode

@@ -109,7 +109,7 @@ class UdpSocketTests(SynchronousTestCase):
     def deliver(self, state: SessionState) -> None:
         """The server delivers an update of it."""
         (peer,) = self.lab.endpoint.peers.values()
-        self.arrive(self.lab.endpoint.update(peer, state, self.now))
+        self.arrive(self.lab.update(peer, state, self.now))
 
     @property
     def anchor(self) -> float:

@@ -161,7 +161,7 @@ class UdpTests(SynchronousTestCase):
 
     def test_full_syncs(self) -> None:
         state = SessionState(SESSION, PLAYER, 1, Progress(Status.ACTIVE, 10.0, NOW, 60.0), UUID(int=7), NOW)
-        self.lab.endpoint.update(self.peer, state, NOW)
+        self.lab.update(self.peer, state, NOW)
         for step in range(1, 5):
             self.exchange(NOW + step * HEARTBEAT)
         self.assertGreaterEqual(self.counts.full_syncs.value, 1)

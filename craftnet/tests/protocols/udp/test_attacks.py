@@ -78,14 +78,14 @@ class SequenceTests(AttackCase):
         self.assert_well(NOW + 1)
 
     def test_acknowledgement_of_a_state_that_was_never_sent(self) -> None:
-        self.lab.endpoint.update(self.peer, running(), NOW)
+        self.lab.update(self.peer, running(), NOW)
         channel = self._channel(self.client)
         channel.newest += 5
         self.assert_refused("out_of_range", self.forge(DatagramKind.RESYNC, b""))
 
     def test_acknowledgement_of_a_table_that_was_never_sent(self) -> None:
         self.assert_refused("out_of_range", self.forge(DatagramKind.ACK, codec.encode_held({0: 1})))
-        self.lab.endpoint.update(self.peer, table(3), NOW)
+        self.lab.update(self.peer, table(3), NOW)
         self.assert_refused("out_of_range", self.forge(DatagramKind.ACK, codec.encode_held({0: 4})))
 
 
@@ -93,7 +93,7 @@ class MixTests(AttackCase):
     """Something real in a place where it does not belong."""
 
     def test_reflection_to_the_sender(self) -> None:
-        (datagram,) = datagrams(self.lab.endpoint.update(self.peer, running(), NOW))
+        (datagram,) = datagrams(self.lab.update(self.peer, running(), NOW))
         self.assert_refused("type", datagram)
         for reflected in datagrams(self.lab.endpoint.tick(NOW + HEARTBEAT)):
             self.assertEqual(self.lab.send(reflected, NOW + HEARTBEAT), [])
@@ -157,7 +157,7 @@ class MixTests(AttackCase):
 
     def test_unknown_material_index(self) -> None:
         """To the client, which holds a table of two: row 2, and row 3 of three."""
-        (full,) = datagrams(self.lab.endpoint.update(self.peer, table(), NOW))
+        (full,) = datagrams(self.lab.update(self.peer, table(), NOW))
         self.client.receive(full, NOW)
         server = self.peer.channel
         for delta in ("05 00000002 01 0003 01 a030", "05 00000002 01 0003 01 e030"):

@@ -23,20 +23,20 @@ class StateTests(AttackCase):
 
     def test_delta_against_an_evicted_baseline(self) -> None:
         """The baseline is no longer kept: the whole table is sent, and the client has it."""
-        (full,) = datagrams(self.lab.endpoint.update(self.peer, table(), NOW))
+        (full,) = datagrams(self.lab.update(self.peer, table(), NOW))
         self.client.receive(full, NOW)
         for answer in self.client.tick(self.client.deadline).datagrams:
             self.lab.send(answer)
         sizes = []
         for version in range(2, KEPT_TABLES + 4):
             now = NOW + version
-            sizes += [len(d) for d in datagrams(self.lab.endpoint.update(self.peer, table(version, iron=version), now))]
+            sizes += [len(d) for d in datagrams(self.lab.update(self.peer, table(version, iron=version), now))]
         self.assertGreater(max(sizes), min(sizes) + 40)
         self.assertGreater(sizes[-1], min(sizes) + 40)
 
     def test_a_client_that_acknowledges_an_evicted_table(self) -> None:
         for version in range(1, KEPT_TABLES + 3):
-            self.lab.endpoint.update(self.peer, table(version, iron=version), NOW)
+            self.lab.update(self.peer, table(version, iron=version), NOW)
         self.lab.send(self.forge(DatagramKind.ACK, codec.encode_held({0: 1})))
         self.assertEqual(self.lab.counted["accepted"], 1)
 
@@ -46,7 +46,7 @@ class StateTests(AttackCase):
         self.assertEqual([datagram[0] & 0x1F for datagram in output.datagrams], [DatagramKind.RESYNC])
 
     def test_resync_flood(self) -> None:
-        self.lab.endpoint.update(self.peer, running(), NOW)
+        self.lab.update(self.peer, running(), NOW)
         answered = 0
         for number in range(150):
             now = NOW + number / 100
@@ -110,7 +110,7 @@ class StateTests(AttackCase):
 
     def test_a_client_that_acknowledges_nothing(self) -> None:
         """It is alive, but its end does not wait for it for ever."""
-        self.lab.endpoint.update(self.peer, running(), NOW)
+        self.lab.update(self.peer, running(), NOW)
         self.lab.endpoint.close(self.peer, CloseReason.EXPIRED, NOW)
         closes = self._live_on(NOW, closing.MAX_CLOSE_DELAY - 1)
         self.assertEqual(closes, 0)
@@ -141,7 +141,7 @@ class StateTests(AttackCase):
     def test_terminal_state_survives_a_dead_line(self) -> None:
         """Nothing arrives for almost three heartbeats; then the end does."""
         over = replace(running(), progress=replace(running().progress, status=Status.COMPLETED, percent=100.0))
-        self.lab.endpoint.update(self.peer, over, NOW)
+        self.lab.update(self.peer, over, NOW)
         self.lab.endpoint.close(self.peer, CloseReason.ENDED, NOW)
         now, events = NOW, []
         while self.client.over is None and now < NOW + 14.9:

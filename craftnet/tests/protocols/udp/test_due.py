@@ -65,9 +65,9 @@ class DueTests(SynchronousTestCase):
             case "progress", int(index):
                 state = running(SESSIONS[index])
                 progress = replace(state.progress, percent=self.version % 99 + 0.5)
-                self.perform(endpoint.update(peer, replace(state, progress=progress), now, index))
+                self.perform(self.lab.update(peer, replace(state, progress=progress), now, index))
             case "materials", int(index):
-                self.perform(endpoint.update(peer, table(self.version, iron=self.version), now, index))
+                self.perform(self.lab.update(peer, table(self.version, iron=self.version), now, index))
             case "end", int(index), CloseReason() as reason:
                 self.perform(endpoint.end(peer, index, reason, now))
             case "leave", int(index):

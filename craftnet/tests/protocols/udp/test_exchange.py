@@ -41,14 +41,14 @@ class ExchangeTests(SynchronousTestCase):
             session = replace(
                 session, version=version, progress=replace(session.progress, percent=float(version), anchor=network.now)
             )
-            network.perform(lab.endpoint.update(peer, session, network.now))
+            network.perform(lab.update(peer, session, network.now))
             if random.random() < 0.3:
                 materials = table(version, iron=version)
-                network.perform(lab.endpoint.update(peer, materials, network.now))
+                network.perform(lab.update(peer, materials, network.now))
             network.run(random.random() * 0.5)
         over = replace(session.progress, status=Status.FAILED, failure_reason="r" * 150, remaining=0.0)
-        network.perform(lab.endpoint.update(peer, replace(session, version=40, progress=over), network.now))
-        network.perform(lab.endpoint.update(peer, materials, network.now))
+        network.perform(lab.update(peer, replace(session, version=40, progress=over), network.now))
+        network.perform(lab.update(peer, materials, network.now))
         network.perform(lab.endpoint.close(peer, CloseReason.ENDED, network.now))
         network.run(30.0)
         progress, held = self._received(network)
@@ -67,8 +67,8 @@ class ExchangeTests(SynchronousTestCase):
             network.start()
             network.run(12.0)
             for iron in (10, 99):
-                network.perform(lab.endpoint.update(network.peers[-1], running(), network.now))
-                network.perform(lab.endpoint.update(network.peers[-1], table(1, iron=iron), network.now))
+                network.perform(lab.update(network.peers[-1], running(), network.now))
+                network.perform(lab.update(network.peers[-1], table(1, iron=iron), network.now))
                 network.run(20.0)
                 self.assertEqual(self._received(network)[1], table(1, iron=iron))
 
@@ -90,7 +90,7 @@ class ExchangeTests(SynchronousTestCase):
         network.start()
         network.run(10.0)
         for number in range(100):
-            network.perform(lab.endpoint.update(network.peers[-1], running(percent=float(number)), network.now))
+            network.perform(lab.update(network.peers[-1], running(percent=float(number)), network.now))
             network.run(0.02)
         received = [event.progress.percent for event in network.events if isinstance(event, ProgressChanged)]
         self.assertGreater(len(received), 20)

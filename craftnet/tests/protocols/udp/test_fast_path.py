@@ -101,7 +101,7 @@ class Script:
     def deliver(self, state: object) -> None:
         """Of session 0, sometimes with a position."""
         at = Position("epoch", self.version) if self.random.random() < 0.2 else None
-        self.note(self.lab.endpoint.update(self.peer, state, self.now, at=at))  # type: ignore[arg-type]
+        self.note(self.lab.update(self.peer, state, self.now, at=at))  # type: ignore[arg-type]
 
     def lose(self) -> None:
         """What is under way is lost."""
@@ -203,10 +203,10 @@ class FastPathTests(SynchronousTestCase):
             self.assert_same(seed, steps)
 
 
-MOST_CALLS_OUT = 22
+MOST_CALLS_OUT = 15
 """Calls of Python functions from an update to the socket."""
 
-MOST_CALLS_IN = 10
+MOST_CALLS_IN = 6
 """The same from the socket to the end of an acknowledgement."""
 
 
@@ -301,3 +301,14 @@ class CallsTests(SynchronousTestCase):
         self.assertEqual(len(self.wire.sent), 4 + self.COUNT)
         self.assertLessEqual(out.total() / self.COUNT, MOST_CALLS_OUT, out)
         self.assertLessEqual(back.total() / self.COUNT, MOST_CALLS_IN, back)
+
+    def test_one_reminder_at_a_time(self) -> None:
+        """However many records are acknowledged in time, one reminder to look for a lost one is pending."""
+        peer = next(iter(self.lab.endpoint.peers.values()))
+        self.lab.endpoint.tick(self.clock.seconds())
+        for number in range(4, 4 + self.COUNT):
+            progress = Progress(Status.ACTIVE, number / 2, self.clock.seconds(), 60.0)
+            self.hub.watchers[0].deliver(Update(replace(running(), version=number + 1, progress=progress), ()))
+            self.server.datagramReceived(self.acknowledgement(), CLIENT)
+        named = self.lab.endpoint.deadlines.due(peer.send_queue.reminded_at)
+        self.assertEqual(named, [peer.connection_id])

@@ -26,7 +26,7 @@ class FullSyncTests(SynchronousTestCase):
         client, peer = self.lab.connect(self.lab.ticket())
         self.updated[client] = []
         for state in (running(), table()):
-            self._hear(datagrams(self.lab.endpoint.update(peer, state, NOW)), NOW)
+            self._hear(datagrams(self.lab.update(peer, state, NOW)), NOW)
         return client
 
     def _hear(self, sent: list[bytes], now: float) -> None:

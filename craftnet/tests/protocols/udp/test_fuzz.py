@@ -181,7 +181,7 @@ def _connected(lab: Lab, now: float) -> tuple[ClientConnection, ServerConnection
     lab.join(ticket, UUID(int=3), expires=inf, now=now)
     client, peer = lab.connect(ticket, now)
     for state in (running(), table()):
-        lab.endpoint.update(peer, state, now)
+        lab.update(peer, state, now)
     for datagram in datagrams(lab.endpoint.tick(now)):
         client.receive(datagram, now)
     return client, peer

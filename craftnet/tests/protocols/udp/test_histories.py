@@ -265,13 +265,13 @@ class History:
 
     def _update(self, tracked: TrackedSession) -> None:
         for state in (tracked.session, tracked.materials):
-            self.network.perform(self.lab.endpoint.update(self.peer, state, self.network.now, tracked.index))
+            self.network.perform(self.lab.update(self.peer, state, self.network.now, tracked.index))
 
     def _snapshot(self, peer: ServerConnection, index: int) -> list[Effect]:
         now = self.network.now
         (tracked,) = (tracked for tracked in self.tracked_sessions if tracked.index == index)
-        effects = self.lab.endpoint.update(peer, tracked.session, now, index)
-        effects += self.lab.endpoint.update(peer, tracked.materials, now, index)
+        effects = self.lab.update(peer, tracked.session, now, index)
+        effects += self.lab.update(peer, tracked.materials, now, index)
         if tracked.session.progress.status.terminal:
             effects += self.lab.endpoint.end(peer, index, CloseReason.ENDED, now)
         return effects
@@ -383,7 +383,7 @@ class HistoryTests(SynchronousTestCase):
         channel = client.channel
         assert channel is not None
         self.assertGreater(channel.outgoing.began, 1)
-        network.perform(lab.endpoint.update(network.peers[0], running(percent=42.0), network.now))
+        network.perform(lab.update(network.peers[0], running(percent=42.0), network.now))
         network.run(5.0)
         progress = held(client).progress.progress
         assert progress is not None

@@ -63,7 +63,7 @@ class MessageAttackCase(SynchronousTestCase):
 
     def deliver(self, state: Any) -> list[bytes]:
         """The datagrams to the client."""
-        return datagrams(self.lab.endpoint.update(self.peer, state, NOW))
+        return datagrams(self.lab.update(self.peer, state, NOW))
 
     def cost(self, *sent: bytes) -> int:
         """Octets of memory that the client takes at most for these."""

@@ -51,7 +51,7 @@ class MessageTests(SynchronousTestCase):
 
     def deliver(self, state: SessionState | MaterialsState, now: float = NOW) -> list[bytes]:
         """The datagrams to the client."""
-        return datagrams(self.lab.endpoint.update(self.peer, state, now))
+        return datagrams(self.lab.update(self.peer, state, now))
 
     def take(self, sent: list[bytes], now: float = NOW) -> list[Event]:
         """The client's view of it."""
@@ -110,7 +110,7 @@ class MessageTests(SynchronousTestCase):
         self.assertEqual(len(self.take(sent)), 1)
 
     def test_a_fresh_secret_is_in_no_message(self) -> None:
-        self.lab.endpoint.update(self.peer, repetitive(150), NOW + TOKEN_RENEWAL - 1)
+        self.lab.update(self.peer, repetitive(150), NOW + TOKEN_RENEWAL - 1)
         for at in (NOW + 4.0 * step for step in range(int(TOKEN_RENEWAL / 4) + 3)):
             for datagram in (*datagrams(self.lab.endpoint.tick(at)), *self.deliver(repetitive(150, int(at)), at)):
                 before = self.client.token

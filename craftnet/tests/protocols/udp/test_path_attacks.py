@@ -22,7 +22,7 @@ class MigrationTests(AttackCase):
         self.lab.send(answer, now + trip, to)
 
     def test_a_client_that_moves_keeps_its_connection(self) -> None:
-        self.lab.endpoint.update(self.peer, running(), NOW)
+        self.lab.update(self.peer, running(), NOW)
         self._move(NOW + 1, OTHER_ADDRESS)
         self.assertEqual(self.peer.address, OTHER_ADDRESS)
         self.assert_well(NOW + 1)
@@ -52,7 +52,7 @@ class MigrationTests(AttackCase):
         self.lab.send(self.heartbeat(now + trip / 2), now + trip, address)
 
     def test_full_state_follows_a_move(self) -> None:
-        self.lab.endpoint.update(self.peer, table(), NOW)
+        self.lab.update(self.peer, table(), NOW)
         (challenge,) = sent_to(self.lab.send(self.heartbeat(), address=OTHER_ADDRESS), OTHER_ADDRESS)
         (answer,) = self.client.receive(challenge, NOW).datagrams
         (state,) = sent_to(self.lab.send(answer, address=OTHER_ADDRESS), OTHER_ADDRESS)

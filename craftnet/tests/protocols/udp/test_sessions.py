@@ -58,7 +58,7 @@ class DeliveryTests(SessionsCase):
     def test_a_single_session_pays_nothing(self) -> None:
         lab = Lab()
         _, peer = lab.connect(lab.ticket())
-        (datagram,) = datagrams(lab.endpoint.update(peer, running(), NOW))
+        (datagram,) = datagrams(lab.update(peer, running(), NOW))
         self.assertEqual(len(datagram), OVERHEAD + 21)
 
     def test_tables_are_acknowledged_by_session(self) -> None:

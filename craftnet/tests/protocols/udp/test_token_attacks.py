@@ -31,7 +31,7 @@ class TokenTests(AttackCase):
     def test_revoked(self) -> None:
         """Open connections close with the reason, and none can be opened."""
         (hello,) = self.lab.client_connection(self.ticket).start(NOW).datagrams
-        self.lab.endpoint.update(self.peer, running(), NOW)  # lost, and must not be sent again.
+        self.lab.update(self.peer, running(), NOW)  # lost, and must not be sent again.
         self.ticket.bearer = Principal(PLAYER, frozenset(), NOW + 3600)
         closed, effects = self.lab.endpoint.revoke(lambda bearer: bearer.player_id == PLAYER, NOW)
         self.assertEqual(closed, 1)
@@ -159,7 +159,7 @@ class SessionsTests(AttackCase):
 
     def test_acknowledgement_of_another_sessions_table(self) -> None:
         """It changes nothing, not even for the sessions of which it speaks the truth."""
-        self.lab.endpoint.update(self.peer, table(3), NOW, 1)
+        self.lab.update(self.peer, table(3), NOW, 1)
         self.assert_refused("out_of_range", self.forge(DatagramKind.ACK, codec.encode_held({0: 3, 1: 3})))
         second = self.peer.sessions.get(1)
         assert second is not None and second.tables is not None

@@ -139,7 +139,7 @@ class ConnectedTests(SynchronousTestCase):
         self.assertEqual(self.client.token.secret, b"n" * 32)
 
     def test_states_are_acknowledged_soon(self) -> None:
-        (datagram,) = datagrams(self.lab.endpoint.update(self.peer, running(), NOW))
+        (datagram,) = datagrams(self.lab.update(self.peer, running(), NOW))
         self.client.receive(datagram, NOW)
         self.assertEqual(self.client.deadline, NOW + ACK_DELAY)
         (acknowledgement,) = self.client.tick(NOW + ACK_DELAY).datagrams
@@ -149,12 +149,12 @@ class ConnectedTests(SynchronousTestCase):
     def test_many_states_are_acknowledged_at_once(self) -> None:
         answers = 0
         for number in range(ACK_EVERY):
-            (datagram,) = datagrams(self.lab.endpoint.update(self.peer, running(percent=number), NOW))
+            (datagram,) = datagrams(self.lab.update(self.peer, running(percent=number), NOW))
             answers += len(self.client.receive(datagram, NOW).datagrams)
         self.assertEqual(answers, 1)
 
     def test_the_same_state_again_is_no_event(self) -> None:
-        (datagram,) = datagrams(self.lab.endpoint.update(self.peer, running(), NOW))
+        (datagram,) = datagrams(self.lab.update(self.peer, running(), NOW))
         self.assertEqual(len(self.client.receive(datagram, NOW).events), 1)
         (request,) = self.client.resync(NOW).datagrams
         (datagram,) = datagrams(self.lab.send(request))
@@ -204,6 +204,6 @@ class ConnectedTests(SynchronousTestCase):
 
     def test_when_it_is_over_nothing_happens_any_more(self) -> None:
         self.client.close()
-        (datagram,) = datagrams(self.lab.endpoint.update(self.peer, running(), NOW))
+        (datagram,) = datagrams(self.lab.update(self.peer, running(), NOW))
         for output in (self.client.receive(datagram, NOW), self.client.tick(NOW + 100), self.client.resync(NOW)):
             self.assertEqual((output.datagrams, output.events), ([], []))

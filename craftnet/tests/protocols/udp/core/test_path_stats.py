@@ -51,7 +51,7 @@ class LineTests(SynchronousTestCase):
         network.start()
         network.run(10.0)
         for number in range(120):
-            network.perform(lab.endpoint.update(network.peers[-1], running(percent=number / 2), network.now))
+            network.perform(lab.update(network.peers[-1], running(percent=number / 2), network.now))
             network.run(0.25)
         return network.peers[-1].conditions
 
@@ -145,7 +145,7 @@ class PacedLineTests(SynchronousTestCase):
             materials = tuple(Material(UUID(int=self.version << 32 | row), 1, 50) for row in range(rows))
             if network.peers:
                 table = MaterialsState(SESSION, self.version, materials)
-                network.perform(self.lab.endpoint.update(network.peers[-1], table, network.now))
+                network.perform(self.lab.update(network.peers[-1], table, network.now))
             network.run(every)
         return (network.carried[state] - before) / seconds
 

@@ -132,7 +132,7 @@ class ConversationTests(SynchronousTestCase):
 
     def _deliver(self, state: MaterialsState) -> int:
         """Send it to the client, which acknowledges; returns the length of the datagram."""
-        (datagram,) = datagrams(self.lab.endpoint.update(self.peer, state, NOW))
+        (datagram,) = datagrams(self.lab.update(self.peer, state, NOW))
         self.client.receive(datagram, NOW)
         for answer in self.client.tick(self.client.deadline).datagrams:
             self.lab.send(answer)
@@ -150,6 +150,6 @@ class ConversationTests(SynchronousTestCase):
         self.assertEqual(held(self.client).materials.materials, more)
 
     def test_no_delta_from_an_unacknowledged_table(self) -> None:
-        first = datagrams(self.lab.endpoint.update(self.peer, table(), NOW))
-        second = datagrams(self.lab.endpoint.update(self.peer, table(2, iron=11), NOW))
+        first = datagrams(self.lab.update(self.peer, table(), NOW))
+        second = datagrams(self.lab.update(self.peer, table(2, iron=11), NOW))
         self.assertEqual([len(datagram) for datagram in first], [len(datagram) for datagram in second])

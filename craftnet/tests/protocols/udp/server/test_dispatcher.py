@@ -73,7 +73,7 @@ class HandshakeTests(SynchronousTestCase):
             (response,) = self.client.tick(now).datagrams
         effects = self.lab.send(response, now + 0.01)
         (peer,) = opened(effects)
-        self.lab.endpoint.update(peer, running(), now + 0.01)  # lost.
+        self.lab.update(peer, running(), now + 0.01)  # lost.
         (datagram,) = datagrams(effects)
         (answer,) = self.client.receive(datagram, now + 0.02).datagrams
         self.lab.send(answer, now + 0.03)
@@ -150,7 +150,7 @@ class ReplayedHandshakeTests(SynchronousTestCase):
 
     def _alive(self, now: float) -> bool:
         """Whether the server's datagrams still reach the client."""
-        sent = datagrams(self.lab.endpoint.update(self.peer, running(percent=now - NOW), now))
+        sent = datagrams(self.lab.update(self.peer, running(percent=now - NOW), now))
         return any(self.client.receive(datagram, now).events for datagram in sent)
 
     def test_on_a_living_peer(self) -> None:
@@ -166,7 +166,7 @@ class ReplayedHandshakeTests(SynchronousTestCase):
         self.assertEqual(self.peer.finished, CloseReason.REPLACED)
         self.assertEqual(self.lab.send(self.response, NOW + 2), [])
         self.assertIsNone(peer.finished)
-        (datagram,) = datagrams(self.lab.endpoint.update(peer, running(), NOW + 2))
+        (datagram,) = datagrams(self.lab.update(peer, running(), NOW + 2))
         self.assertEqual(self.client.receive(datagram, NOW + 2).events, [])
         self.assertEqual(len(client.receive(datagram, NOW + 2).events), 1)
 
@@ -213,21 +213,21 @@ class PeerTests(SynchronousTestCase):
 
     def test_states_arrive_whole(self) -> None:
         state, materials = running(percent=12.5), table()
-        events = self._heard(self.lab.endpoint.update(self.peer, state, NOW), NOW)
-        events += self._heard(self.lab.endpoint.update(self.peer, materials, NOW), NOW)
+        events = self._heard(self.lab.update(self.peer, state, NOW), NOW)
+        events += self._heard(self.lab.update(self.peer, materials, NOW), NOW)
         self.assertEqual(events, [ProgressChanged(SESSION, 1, state.progress), MaterialsChanged(materials)])
 
     def test_no_datagram_is_longer_than_was_negotiated(self) -> None:
         client, peer = self.lab.connect(self.lab.ticket(packet_size=64))
         done = replace(running(), progress=replace(running().progress, status=Status.FAILED, failure_reason="x" * 200))
-        sent = datagrams(self.lab.endpoint.update(peer, done, NOW) + self.lab.endpoint.update(peer, table(), NOW))
+        sent = datagrams(self.lab.update(peer, done, NOW) + self.lab.update(peer, table(), NOW))
         self.assertLessEqual(max(map(len, sent)), 64)
         events = [event for datagram in sent for event in client.receive(datagram, NOW).events]
         self.assertIn(MaterialsChanged(table()), events)
         self.assertIn(ProgressChanged(SESSION, 1, done.progress), events)
 
     def test_a_lost_state_is_repeated_until_acknowledged(self) -> None:
-        self.lab.endpoint.update(self.peer, running(), NOW)
+        self.lab.update(self.peer, running(), NOW)
         effects = self._play(NOW + 2)
         self.assertEqual(len(self._heard(effects, NOW + 2)), 0)  # it was heard in the run already, once.
         quiet = [len(datagram) for datagram in datagrams(self._play(NOW + 4.9))]
@@ -235,7 +235,7 @@ class PeerTests(SynchronousTestCase):
 
     def test_an_unacknowledged_state_is_repeated_a_bounded_number_of_times(self) -> None:
         over = replace(running(), progress=replace(running().progress, status=Status.COMPLETED, percent=100.0))
-        self.lab.endpoint.update(self.peer, over, NOW)
+        self.lab.update(self.peer, over, NOW)
         effects = self._play(NOW + 1000, drop_all=True)
         self.assertEqual(gone(effects), [self.peer])
         self.assertEqual(self.peer.finished, CloseReason.SILENT)
@@ -262,8 +262,8 @@ class PeerTests(SynchronousTestCase):
         self.assertIsNone(self.lab.tickets.find(self.ticket.connection_id, NOW + 100))
 
     def test_full_state_on_request_but_not_in_a_loop(self) -> None:
-        self.lab.endpoint.update(self.peer, running(), NOW)
-        self.lab.endpoint.update(self.peer, table(), NOW)
+        self.lab.update(self.peer, running(), NOW)
+        self.lab.update(self.peer, table(), NOW)
         self._play(NOW + 1.5)
         now = NOW + 1.5
         full = datagrams(self.lab.send(self.client.resync(now).datagrams[0], now))
@@ -282,7 +282,7 @@ class PeerTests(SynchronousTestCase):
 
     def test_closing_sends_the_pending_records_first(self) -> None:
         over = replace(running(), progress=replace(running().progress, status=Status.COMPLETED, percent=100.0))
-        lost = self.lab.endpoint.update(self.peer, over, NOW)
+        lost = self.lab.update(self.peer, over, NOW)
         self.assertEqual(len(lost), 1)
         self.assertEqual(self.lab.endpoint.close(self.peer, CloseReason.ENDED, NOW), [])
         effects = self._play(NOW + 4)
@@ -292,11 +292,11 @@ class PeerTests(SynchronousTestCase):
 
     def test_a_closing_connection_is_sent_nothing_new(self) -> None:
         """Whether by the hub or because the client asks."""
-        self.lab.endpoint.update(self.peer, running(), NOW)
+        self.lab.update(self.peer, running(), NOW)
         self._play(NOW + 1)
         now = NOW + 1
         (close,) = datagrams(self.lab.endpoint.close(self.peer, CloseReason.ENDED, now))
-        self.assertEqual(self.lab.endpoint.update(self.peer, running(percent=1.0), now), [])
+        self.assertEqual(self.lab.update(self.peer, running(percent=1.0), now), [])
         self.assertEqual(self.lab.send(self.client.resync(now).datagrams[0], now), [])
         self.assertGreater(self.peer.deadline, now)
         self.assertEqual(self.client.receive(close, now).events, [Closed(CloseReason.ENDED)])
@@ -339,5 +339,5 @@ class PeerTests(SynchronousTestCase):
 
     def test_a_finished_connection_is_sent_nothing(self) -> None:
         self.lab.endpoint.shut_down(NOW)
-        self.assertEqual(self.lab.endpoint.update(self.peer, running(), NOW), [])
+        self.assertEqual(self.lab.update(self.peer, running(), NOW), [])
         self.assertEqual(self.lab.endpoint.close(self.peer, CloseReason.ENDED, NOW), [])

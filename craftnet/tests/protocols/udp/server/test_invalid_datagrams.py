@@ -69,7 +69,7 @@ class JunkTests(SynchronousTestCase):
         self.assertEqual(self.lab.counted["replayed"], 1)
 
     def test_the_server_own_datagrams_do_not_come_back(self) -> None:
-        (datagram,) = datagrams(self.lab.endpoint.update(self.peer, running(), NOW))
+        (datagram,) = datagrams(self.lab.update(self.peer, running(), NOW))
         self.assertEqual(self.lab.send(datagram), [])
         for datagram in datagrams(self.lab.endpoint.tick(NOW + HEARTBEAT)):
             self.assertEqual(self.lab.send(datagram, NOW + HEARTBEAT), [])

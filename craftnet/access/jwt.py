@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from binascii import a2b_base64, b2a_base64
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -72,6 +72,9 @@ class _Header(Struct, frozen=True):
     crit: Any = UNSET
     b64: Any = UNSET
 
+
+_TO_STANDARD = bytes.maketrans(b"-_+/", b"+/  ")
+"""From the alphabet of base64url to that of base64, whose own characters become invalid ones."""
 
 _OPERATORS = frozenset({ADMIN, OPERATE})
 _NO_SCOPES = frozenset[str]()  # shared by most tokens.
@@ -214,9 +217,10 @@ def _decoded(segment: bytes) -> bytes:
     Raises:
         ValueError: it is neither.
     """
-    octets = urlsafe_b64decode(segment + b"=" * (-len(segment) % 4))
-    canonical = urlsafe_b64encode(octets)
-    if segment not in (canonical, canonical.rstrip(b"=")):  # the decoder ignores characters outside the alphabet.
+    standard = segment.translate(_TO_STANDARD)
+    octets = a2b_base64(standard + b"=" * (-len(segment) % 4))
+    canonical = b2a_base64(octets, newline=False)
+    if standard not in (canonical, canonical.rstrip(b"=")):  # the decoder ignores characters outside the alphabet.
         raise ValueError("not base64url")
     return octets
 

@@ -25,7 +25,7 @@ from craftnet.feeds.epoch import FeedEpochs
 from craftnet.feeds.recovery import NO_CHANGES, MissedChanges, RecentChanges, missed_changes
 from craftnet.interfaces import ISubscriber
 from craftnet.providers.sources import Sources
-from craftnet.runtime.deferreds import Waiters
+from craftnet.runtime.deferreds import Waiters, start
 
 
 class DeliveryTracer(Protocol):
@@ -122,14 +122,18 @@ class Feed(ABC, Generic[AnyContext]):
         """
         self._waiting += (subscriber,)
         self._context.counted(self._key, 1)
-        if self._past is not None:
-            return Deferred.fromCoroutine(self._greet(subscriber, resume))
-        opening = self._opening or Waiters()
-        waiting = opening.wait().addCallback(lambda _: Deferred.fromCoroutine(self._greet(subscriber, resume)))
-        if self._opening is None:
-            self._opening = opening
-            Deferred.fromCoroutine(self.open()).addCallbacks(self._opened, self._failed)
-        return waiting
+        return start(self._greet_when_open(subscriber, resume))
+
+    async def _greet_when_open(self, subscriber: ISubscriber, resume: Position | None) -> None:
+        """Opens the feed, unless it is open, and greets the watcher."""
+        if self._past is None:
+            opening = self._opening or Waiters()
+            opened = opening.wait()
+            if self._opening is None:
+                self._opening = opening
+                start(self.open()).addCallbacks(self._opened, self._failed)
+            await opened
+        await self._greet(subscriber, resume)
 
     def unsubscribe(self, subscriber: ISubscriber) -> None:
         """Removes `subscriber`. Unknown ones are ignored."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Generator, Iterable
 from typing import Any, Generic, TypeVar
 
-from twisted.internet.defer import CancelledError, Deferred, FirstError, gatherResults
+from twisted.internet.defer import CancelledError, Deferred, FirstError, fail, gatherResults, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -62,6 +62,15 @@ def run(coroutine: Coroutine[Any, Any, Result]) -> Result | Deferred[Result]:
         result: Result = end.value
         return result
     return Deferred.fromCoroutine(_rest(coroutine, waiting))
+
+
+def start(coroutine: Coroutine[Any, Any, Result]) -> Deferred[Result]:
+    """As `Deferred.fromCoroutine`, at half of its cost where the coroutine never waits; see `run`."""
+    try:
+        result = run(coroutine)
+    except Exception:
+        return fail()
+    return result if isinstance(result, Deferred) else succeed(result)
 
 
 def _rest(coroutine: Coroutine[Any, Any, Result], waiting: Deferred[Any]) -> Generator[Deferred[Any], object, Result]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from craftnet.runtime.deferreds import RestartedTask, Waiters, run
+from craftnet.runtime.deferreds import RestartedTask, Waiters, run, start
 
 
 class WaitersTests(SynchronousTestCase):
@@ -118,6 +118,17 @@ class RunTests(SynchronousTestCase):
         waiting.cancel()
         self.failureResultOf(waiting, CancelledError)
         self.assertTrue(self.second.called)
+
+    def test_always_a_deferred(self) -> None:
+        waiting = start(self.add())
+        self.assertNoResult(waiting)
+        self.first.callback(1)
+        self.second.callback(2)
+        self.assertEqual(self.successResultOf(waiting), 3)
+        self.first, self.second = succeed(1), succeed(2)
+        self.assertEqual(self.successResultOf(start(self.add())), 3)
+        self.first = fail(ValueError())
+        self.failureResultOf(start(self.add()), ValueError)
 
 
 class RestartedTaskTests(SynchronousTestCase):

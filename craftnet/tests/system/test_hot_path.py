@@ -30,7 +30,7 @@ from craftnet.protocols.udp.core.negotiation import agreed
 from craftnet.protocols.udp.server.service import UdpService
 from craftnet.runtime.addresses import HostPort
 from craftnet.tests.support.call_counts import counted
-from craftnet.tests.support.feed_wire import FeedServer
+from craftnet.tests.support.feed_wire import FeedServer, FeedWire
 from craftnet.tests.support.samples import PLAYER, SESSION, start
 from craftnet.tests.support.udp_lab import CLIENT, FakeTransport
 
@@ -39,6 +39,9 @@ MOST_CALLS = 50
 
 MOST_CALLS_WITHOUT_DELIVERY = 30
 """The same when the watcher's copy is still good enough."""
+
+MOST_HANDSHAKE_CALLS = 280
+"""Calls of Python functions for a handshake and a snapshot, without those that verify a signature."""
 
 MOST_UDP_MODULES = 10
 """Modules of the UDP protocol from an update to its datagram."""
@@ -118,6 +121,22 @@ class HotPathTests(SynchronousTestCase):
         called = self.calls(self.body(50.0))
         self.assertEqual(called["craftnet.crafting.session_rules.advance_session"], self.COUNT)
         self.assertIn(Event.__module__ + ".Event.occurred", called)
+
+
+class HandshakeTests(SynchronousTestCase):
+    def test_calls(self) -> None:
+        """From the parsed head of a handshake to the 101 and the snapshot, of a session without other watchers."""
+        server = FeedServer()
+        sessions = [UUID(int=number + 1) for number in range(3)]
+        server.apply(*(start(session) for session in sessions))
+        targets = [f"/ws/crafting/{session}?player_id={PLAYER}" for session in sessions]
+        for target in targets[:-1]:  # fills the caches.
+            server.opened(target)
+        head, wire = server.head(targets[-1]), FeedWire(server.factory)
+        with counted() as called:
+            wire.protocol.handshake(head)
+        self.assertEqual((wire.head(), len(wire.frames())), ("HTTP/1.1 101 Switching Protocols", 1))
+        self.assertLessEqual(called.total(), MOST_HANDSHAKE_CALLS, called.most_common())
 
 
 class UdpSendPathTests(SynchronousTestCase):

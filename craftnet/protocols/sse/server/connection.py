@@ -43,6 +43,7 @@ from craftnet.protocols.sse.core.event_stream import (
     close_event,
     encoding,
 )
+from craftnet.runtime.deferreds import start
 from craftnet.runtime.sockets import bound_buffers, bound_silence, transmit
 
 LOST = "1006"
@@ -140,7 +141,7 @@ class EventStream(FeedSubscriber):
         self._chunked = head.version != b"HTTP/1.0"
         self._encoding = encoding(chunked=self._chunked)
         request = StreamRequest(head, host(self.transport.getPeer()), self.factory.connections)
-        admitting = self._admitting = Deferred.fromCoroutine(self._admit(request))
+        admitting = self._admitting = start(self._admit(request))
         if not admitting.called:  # most requests are answered at once and need no timer.
             admitting.addTimeout(self.factory.gate.limits.handshake_timeout, self.factory.clock)
         arguments = (head, request)

@@ -39,6 +39,7 @@ from craftnet.protocols.websocket.core.handshake import read_handshake
 from craftnet.protocols.websocket.core.token_renewal import Answer, TokenAccepted, TokenRefused, read_offer
 from craftnet.protocols.websocket.server.autobahn_base import ServerProtocol
 from craftnet.protocols.websocket.server.guarded_handshake import GuardedHandshake, HandshakeFactory
+from craftnet.runtime.deferreds import start
 from craftnet.runtime.sockets import bound_buffers, transmit
 
 log = Logger()
@@ -118,7 +119,7 @@ class FeedProtocol(FeedSubscriber, ServerProtocol):  # type: ignore[misc]  # Aut
             self._refuse(refusal)
             return
         opening = GuardedHandshake(request, host(self.transport.getPeer()), self.factory)
-        admitting = self._admitting = Deferred.fromCoroutine(self._admit(opening))
+        admitting = self._admitting = start(self._admit(opening))
         if not admitting.called:  # most handshakes are answered at once and need no timer.
             admitting.addTimeout(self.factory.gate.limits.handshake_timeout, self.factory.clock)
         admitting.addCallbacks(self._open, self._deny, callbackArgs=(opening,), errbackArgs=(opening,))

@@ -1,6 +1,6 @@
 """Messages about a player's devices, on the feeds of that player. Pure.
 
-Only a connection that registered a device receives them: a client that knows only the feed's messages never does.
+Only a connection that registered a device receives them, so clients that do not know them never get one.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from craftnet.contract.messages import MALFORMED, Time, Version
 from craftnet.errors import BadRequest
 
 MAX_DEVICE_NAME = 32
-"""Characters of a device's name."""
+"""Maximum length of a device's name, characters."""
 
 Epoch = Annotated[str, Meta(pattern=r"\A[0-9A-Za-z_-]{1,64}\Z")]
 
@@ -27,7 +27,7 @@ class DeviceCursor(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=Fal
     session_id: UUID | None = None
     """The session of the feed; absent for the player's queue."""
     epoch: str
-    """What the two versions belong to."""
+    """Epoch of the two versions."""
     seen: Version = 0
     """Version of the newest message that was seen; absent when none was."""
     dismissed: Version = 0
@@ -48,7 +48,7 @@ class DeviceState(Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class DevicesMessage(Struct, frozen=True, omit_defaults=True, kw_only=True, tag="devices"):
-    """All devices of a player: the first message about devices, and again when one arrives or leaves."""
+    """All devices of a player: the first message about devices, sent again when one arrives or leaves."""
 
     player_id: UUID
     """The player."""
@@ -61,7 +61,7 @@ class DevicesMessage(Struct, frozen=True, omit_defaults=True, kw_only=True, tag=
 
 
 class DeviceCursorMessage(Struct, frozen=True, omit_defaults=True, kw_only=True, tag="device_cursor"):
-    """More of a feed was seen or dismissed than by any device before; also sent to the device that reported it."""
+    """A device has seen or dismissed more of a feed than any other; sent to all devices, including that one."""
 
     player_id: UUID
     """The player."""
@@ -74,12 +74,12 @@ class DeviceCursorMessage(Struct, frozen=True, omit_defaults=True, kw_only=True,
 
 
 class DeviceRefused(Struct, frozen=True, omit_defaults=True, kw_only=True, tag="device_refused"):
-    """A device could not be registered, or its report was not taken; the feed goes on."""
+    """The server refused a registration or a report; the feed goes on."""
 
     timestamp: Time
     """When the message was made, on the server's wall clock."""
     code: Annotated[int, Meta(ge=100, le=599)]
-    """The HTTP status of such a refusal."""
+    """The HTTP status for such a refusal, such as 400 or 429."""
     message: str
     """What was wrong and what is expected, in English."""
 
@@ -123,7 +123,7 @@ def read_report(payload: bytes) -> DeviceReport:
     """Parses a device's message.
 
     Raises:
-        BadRequest: it is none; the text says why.
+        BadRequest: the text says what is wrong with it.
     """
     try:
         return _reports.decode(payload)

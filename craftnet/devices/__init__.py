@@ -1,1 +1,1 @@
-"""The devices of a player: which are there, and what each has seen and dismissed."""
+"""The devices of a player: which are connected, and what each has seen and dismissed."""

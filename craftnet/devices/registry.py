@@ -1,7 +1,7 @@
-"""The devices that are connected to this node: registers them, and sends each what the player's others do.
+"""Registers the devices that connect to this node, and sends each the changes of the player's other devices.
 
-A device arrives with its first connection and leaves a while after its last, so that one that reconnects within seconds
-was there all the time. Several connections may register the same name: they are one device.
+A device arrives with its first connection and leaves `GRACE` seconds after its last one closed, so that a reconnection
+changes nothing. Connections that register the same name are one device.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ from craftnet.interfaces import ISubscriber
 from craftnet.observe.metrics.registry import Metrics
 
 GRACE = 10.0
-"""Seconds after its last connection for which a device counts as connected: it may be about to reconnect."""
+"""Seconds for which a device counts as connected after its last connection closed: it may reconnect."""
 
 
 class Devices(Protocol):
-    """The devices of players: a `DeviceRegistry`, or those of an edge, whose core has one."""
+    """The devices of players; a `DeviceRegistry`, or, on an edge, the connection to the core's registry."""
 
     def register(self, player_id: UUID, name: str, subscriber: ISubscriber) -> None:
         """Registers a connection as a device; `unregister` must follow.
@@ -49,10 +49,10 @@ class Devices(Protocol):
         """
 
     def unregister(self, player_id: UUID, subscriber: ISubscriber) -> None:
-        """A connection is closed. Unknown ones are ignored."""
+        """Removes a closed connection. Unknown ones are ignored."""
 
     def report(self, player_id: UUID, subscriber: ISubscriber, report: DeviceReport, reached: Position | None) -> None:
-        """A device has seen or dismissed something. A refusal is sent to it.
+        """Applies a device's report. If it is refused, sends the device the reason.
 
         Arguments:
             reached: the present position of the feed that the report is about; None when the connection has no such
@@ -64,12 +64,12 @@ class Devices(Protocol):
 
 
 class _Player(Struct, eq=False):
-    """A player with devices here.
+    """A player with devices on this node.
 
     Attributes:
-        connections: the name that each registered.
+        connections: the registered name of each connection.
         leaving: the names without a connection that still count as connected, each with the time of its end.
-        greeted: the connections that have the state of all devices, and receive what follows.
+        greeted: the connections that have received the state of all devices, and receive changes.
         state: the newest known state; None before the first.
     """
 
@@ -160,7 +160,7 @@ class DeviceRegistry:
         subscriber.deliver(refused_update(refusal, self._clock.wall()))
 
     def turn(self) -> None:
-        """Lets devices leave whose last connection closed a while ago; called every second."""
+        """Removes the devices whose last connection closed more than `GRACE` seconds ago; called every second."""
         now = self._clock.seconds()
         unsaved, self._unsaved = self._unsaved, {}
         for player_id, player in list(self._players.items()):
@@ -177,7 +177,7 @@ class DeviceRegistry:
         )
 
     async def _save(self, player_id: UUID, name: str) -> None:
-        """Keeps whether a device is connected here."""
+        """Stores whether a device is connected to this node."""
         player = self._players.get(player_id)
         rule = rules.arrived if player is not None and player.has(name) else rules.left
         changed = partial(rule, name=name, node=self._store.node, now=self._clock.wall())
@@ -191,7 +191,7 @@ class DeviceRegistry:
             self._heard(player_id, state)
 
     def _turn_away(self, player_id: UUID, name: str, refusal: Refusal) -> None:
-        """A device finds no room: its connections have none."""
+        """Refuses a device, and removes its connections."""
         player = self._players.get(player_id)
         if player is None:
             return
@@ -202,14 +202,14 @@ class DeviceRegistry:
         self._gone(player_id, player)
 
     def _gone(self, player_id: UUID, player: _Player) -> None:
-        """A device no longer counts as connected."""
+        """Stores that a device is no longer connected."""
         self._metrics.devices(-1)
         if not player.connections and not player.leaving:
             del self._players[player_id]
             self._store.unwatch(player_id)
 
     def _heard(self, player_id: UUID, state: PlayerDevices) -> None:
-        """Sends the devices of a player what is new; the same state may come twice, or one that is older."""
+        """Sends the devices of a player the difference to the last state. Ignores a state that is not newer."""
         player = self._players.get(player_id)
         if player is None:
             return
@@ -234,7 +234,7 @@ class DeviceRegistry:
                 subscriber.deliver(everything)
 
     def _check_known_online(self, player_id: UUID, player: _Player, state: PlayerDevices) -> None:
-        """Has devices kept again that the store takes for disconnected: this node was silent for too long."""
+        """Stores devices again that the store counts as disconnected, because this node was silent for too long."""
         for name in {*player.leaving, *player.connections.values()}:
             device = state.get(name)
             if device is None or self._store.node not in device.nodes:
@@ -266,13 +266,13 @@ class DeviceRegistry:
 
 
 def check_report(report: DeviceReport, reached: Position | None) -> None:
-    """Checks that a report is about something that was sent.
+    """Checks that a report is about a message that was sent.
 
     Arguments:
         reached: as in `Devices.report`.
 
     Raises:
-        BadRequest: it is not.
+        BadRequest: the epoch, the version or the feed is another one.
     """
     if reached is None:
         feed = "of the queue" if report.session_id is None else f"of the session {report.session_id}"
@@ -291,7 +291,7 @@ def refused_update(refusal: Refusal, wall: float) -> Update:
 
 
 def device_update(message: DeviceMessage) -> Update:
-    """The update that carries a message. A newer one about the same replaces it, except refusals."""
+    """The update that carries a message. Except for refusals, a newer update about the same subject replaces it."""
     messages, key = (message,), _key(message)
     return KeyedUpdate(state=None, messages=messages, conflatable=key is not None, key=key)  # type: ignore[arg-type]  # ours.
 

@@ -1,7 +1,7 @@
-"""What happens to a player's devices: they arrive and leave, and their cursors move forward. Pure.
+"""The rules for a player's devices: they arrive and leave, and their cursors move forward. Pure.
 
-A store applies a rule to its newest state and keeps the result, so that every store and every node has the same rules.
-A rule that changes nothing returns the state that it was given.
+Every store applies these rules to its newest state and stores the result. A rule that changes nothing returns the state
+that it was given.
 """
 
 from __future__ import annotations
@@ -15,25 +15,25 @@ from craftnet.contract.devices import DeviceReport, Dismissed
 from craftnet.errors import TooManyRequests
 
 MAX_DEVICES = 16
-"""Devices of one player that are kept, those that have left included."""
+"""Maximum number of stored devices of a player, including those that have left."""
 
 MAX_CURSORS = 32
-"""Feeds in which one device has a cursor: the player's queue, and the sessions of one UDP connection."""
+"""Maximum number of cursors of a device: the player's queue, and as many sessions as a UDP connection carries."""
 
 RETENTION = 7 * 24 * 3600.0
-"""Seconds for which a device that has left is kept, with its cursors."""
+"""Seconds for which a device that has left is stored, with its cursors."""
 
 RETRY_AFTER = 60
-"""Seconds after which a device that found no room may try again."""
+"""Seconds after which a refused device may try again."""
 
 QUEUE = ""
-"""The feed of the player's queue, among those of sessions, which have the session's id."""
+"""The key of the player's queue among the feeds; the key of a session's feed is the session's id."""
 
 
 class Cursor(Struct, frozen=True, gc=False):
     """How far a device has seen and dismissed one feed: versions of `epoch`, 0 for nothing yet.
 
-    What is dismissed was seen: `dismissed` is at most `seen`.
+    `dismissed` is at most `seen`, because a dismissed message counts as seen.
     """
 
     epoch: str
@@ -47,7 +47,7 @@ class Device(Struct, frozen=True):
     Attributes:
         nodes: the nodes to which it is connected.
         since: when it arrived or left, Unix seconds.
-        cursors: by feed, the one that moved last at the end.
+        cursors: by feed, in the order of their last move.
     """
 
     name: str
@@ -65,8 +65,8 @@ class PlayerDevices(Struct, frozen=True):
     """The devices of one player.
 
     Attributes:
-        version: grows with every change. It begins with the time, so that a state that was lost is not mistaken for a
-            newer one.
+        version: grows with every change. The first one is derived from the time, so that the state after a loss has a
+            higher version than the lost one.
     """
 
     version: int = 0
@@ -83,7 +83,7 @@ class PlayerDevices(Struct, frozen=True):
 
 
 def arrived(state: PlayerDevices, name: str, node: str, now: float) -> PlayerDevices:
-    """A device is connected to a node. One that left long ago gives way to a new one.
+    """Connects a device to a node. If there are too many devices, removes the one that left first.
 
     Arguments:
         now: Unix seconds.
@@ -112,7 +112,7 @@ def arrived(state: PlayerDevices, name: str, node: str, now: float) -> PlayerDev
 
 
 def left(state: PlayerDevices, name: str, node: str, now: float) -> PlayerDevices:
-    """A device is no longer connected to a node; arguments as for `arrived`."""
+    """Disconnects a device from a node; arguments as for `arrived`."""
     known = state.get(name)
     if known is None or node not in known.nodes:
         return state
@@ -120,7 +120,7 @@ def left(state: PlayerDevices, name: str, node: str, now: float) -> PlayerDevice
 
 
 def nodes_gone(state: PlayerDevices, nodes: Collection[str], now: float) -> PlayerDevices:
-    """These nodes have ended; `now` as for `arrived`."""
+    """Disconnects all devices from nodes that have ended; `now` as for `arrived`."""
     if state.nodes.isdisjoint(nodes):
         return state
     devices = tuple(_without_nodes(device, nodes, now) for device in state.devices)
@@ -128,7 +128,7 @@ def nodes_gone(state: PlayerDevices, nodes: Collection[str], now: float) -> Play
 
 
 def reported(state: PlayerDevices, name: str, report: DeviceReport) -> PlayerDevices:
-    """A device has seen or dismissed something. Within an epoch, a cursor only moves forward.
+    """Moves a device's cursor. Within an epoch, a cursor only moves forward.
 
     Arguments:
         report: of the present epoch; a cursor of another one is replaced.
@@ -162,12 +162,12 @@ def furthest(state: PlayerDevices, epoch: str) -> dict[str, Cursor]:
 
 
 def presence(state: PlayerDevices) -> list[tuple[str, bool]]:
-    """What is shown of the devices besides their cursors: the name of each, and whether it is connected."""
+    """The name of each device, and whether it is connected: what players see besides the cursors."""
     return [(device.name, device.online) for device in state.devices]
 
 
 def advanced(before: PlayerDevices, after: PlayerDevices, epoch: str) -> Iterator[tuple[str, Cursor, str]]:
-    """The feeds of which more was seen or dismissed than by any device before.
+    """The feeds whose furthest cursor has moved.
 
     Yields:
         The feed, how far any device has seen and dismissed it, and the name of a device that has moved.

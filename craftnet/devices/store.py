@@ -1,4 +1,4 @@
-"""Where the devices of all players are kept: the interface, and the store of a process that is alone."""
+"""The store of all players' devices: its interface, and the one of a process that shares it with no other."""
 
 from __future__ import annotations
 
@@ -11,37 +11,37 @@ from zope.interface import Attribute, Interface, implementer
 from craftnet.devices.rules import PlayerDevices
 
 Rule = Callable[[PlayerDevices], PlayerDevices]
-"""Returns the next state; a rule of `craftnet.devices.rules`."""
+"""A rule of `craftnet.devices.rules`: takes a state, returns the next one."""
 
 Listener = Callable[[UUID, PlayerDevices], None]
 """Called with a player and the newest state of the player's devices."""
 
 MAX_PLAYERS = 100_000
-"""Players whose devices are kept in memory."""
+"""Maximum number of players whose devices are in memory."""
 
 
 class IDeviceStore(Interface):
-    """Keeps the devices of players, for one node of perhaps several."""
+    """Stores the devices of players, for one of the nodes that share them."""
 
     node: str = Attribute("The name of this node among those to which devices are connected.")
 
     def follow(listener: Listener) -> None:  # noqa: N805 - as all of zope's.
-        """Calls `listener` with each newer state of the players that are watched, whichever node has made it."""
+        """Calls `listener` with each newer state of a watched player, whichever node changed it."""
 
     def watch(player_id: UUID) -> None:  # noqa: N805 - as all of zope's.
         """Follows a player's devices."""
 
     def unwatch(player_id: UUID) -> None:  # noqa: N805 - as all of zope's.
-        """Follows them no longer."""
+        """Stops following a player's devices."""
 
     def update(player_id: UUID, rule: Rule) -> Deferred[PlayerDevices]:  # noqa: N805 - as all of zope's.
-        """Applies a rule to the newest state, and keeps the result.
+        """Applies a rule to the newest state, and stores the result.
 
         Returns:
             A Deferred of the new state, which the listener of every node has, or will have soon.
 
         Fails:
-            `craftnet.errors.Unavailable`: the state cannot be read or kept now.
+            `craftnet.errors.Unavailable`: the state cannot be read or stored now.
             What the rule raises: nothing was changed.
         """
 
@@ -54,15 +54,16 @@ class ISharedDeviceStore(IDeviceStore):
     )
 
     def changed(player_id: UUID) -> None:  # noqa: N805 - as above.
-        """Another node has changed the devices of a player."""
+        """Called when another node has changed the devices of a player."""
 
 
 @implementer(IDeviceStore)
 class MemoryDevices:
-    """Keeps the devices in this process, which is the only node.
+    """Stores the devices in this process, which shares them with no other.
 
     Arguments:
-        capacity: players; those whose devices changed longest ago, and are not connected, give way to others.
+        capacity: maximum number of players. A further one replaces the player without connected devices whose devices
+            changed longest ago.
     """
 
     node = "here"

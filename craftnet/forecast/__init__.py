@@ -1,1 +1,1 @@
-"""How long crafts really take, learned from those that have ended: beside what the authority estimates."""
+"""Learns from completed crafts how long crafts take, and forecasts it beside the authority's estimates."""

@@ -1,4 +1,4 @@
-"""Learns on a node: takes the crafts that end from a source of sessions, and forecasts those that are under way."""
+"""The learning of one node: collects samples from crafts that end, and forecasts crafts that are under way."""
 
 from __future__ import annotations
 
@@ -25,20 +25,22 @@ _log = Logger()
 
 
 class SampleTaker(Protocol):
-    """Takes the samples of this node."""
+    """Receives the samples of this node's completed crafts."""
 
     def __call__(self, samples: Sequence[CraftSample]) -> None:
-        """Takes samples; waits for nothing."""
+        """Adds samples; returns before they are stored."""
 
 
 class Learner:
-    """What a node knows. It learns from its own samples, unless `take` is replaced to share them first.
+    """The model of a node, its source of samples, and its forecasts.
+
+    It learns from the samples of its own crafts, unless `take` is replaced by a function that shares them first.
 
     Arguments:
-        sessions: has the state of a craft that has ended.
+        sessions: the source that has the states of crafts, completed ones included.
 
     Attributes:
-        take: takes the samples of the crafts that end here.
+        take: called with the samples of the crafts that complete on this node.
     """
 
     def __init__(self, sessions: ISessionSource, store: MetricStore, model: ForecastModel | None = None) -> None:
@@ -84,6 +86,6 @@ class Learner:
 
 
 def _lost(failure: Failure) -> None:
-    """A sample is lost where the back end cannot be asked; health checks say so."""
+    """A sample is lost while the back end is unreachable, which health checks report."""
     if not failure.check(Unavailable):
         _log.failure("a completed craft could not be learned from", failure)

@@ -1,10 +1,10 @@
-"""Learns by which factor the authority's estimates are wrong, and forecasts it for crafts of the same kind. Pure.
+"""The statistical model: learns the factor by which the authority's estimates are wrong, and forecasts it. Pure.
 
 The logarithm of actual/estimated is a sum of effects: of all crafts, of the phase, of the recipe, of the workstation,
-and of the recipe in the phase. Each effect is a mean over what the effects before it leave unexplained, shrunk towards
-none while it rests on few samples. Two slopes add what depends on the quality of the materials and on the load. Their
-sum is the median. The 90 % quantile of the rest is tracked for each recipe and phase, shrunk towards that of all crafts
-in the phase.
+and of the recipe in the phase. Each effect is the mean of the residuals that the effects before it leave, shrunk
+towards zero while it has few samples. Two slopes add the influence of the quality of the materials and of the load.
+The sum forecasts the median. The 90 % quantile of the residuals is tracked for each recipe and phase, and shrunk
+towards that of all crafts in the phase.
 
 A forecast is made only where its rolling error is less than that of the authority's estimates.
 """
@@ -20,25 +20,25 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 MAX_KEYS = 4096
-"""Keys that are remembered; the one that was learned from least recently leaves."""
+"""Maximum number of keys; a further key replaces the one that was updated least recently."""
 
 SHRINKAGE, SHRINKAGE_IN_PHASE = 0.5, 4.0
 """Samples, besides the first, after which an effect counts half; the second is of a recipe's effect in one phase."""
 
 SLOPE_SHRINKAGE = 2.0
-"""Squared units of quality or load that a slope must rest on to count half."""
+"""Sum of squared differences of quality or load at which a slope is shrunk to half."""
 
 QUALITY_UNIT, LOAD_UNIT = 10.0, 10.0
-"""Points of quality, and crafts under way, for which a slope is stated."""
+"""The units of the slopes: points of quality, and crafts under way."""
 
 MAX_RESIDUAL = 0.5
-"""The largest unexplained logarithm that one sample contributes: an outlier counts no more than this."""
+"""Maximum residual of one sample, as a logarithm: larger ones count as this."""
 
 MAX_LOG = 3.0
 """The largest credible logarithm of actual/estimated: a factor of 20. A sample beyond it is refused."""
 
 MEMORY, MEMORY_OF_ALL = 1000, 100
-"""Samples over which effects are averaged. That of all crafts follows what changes within minutes."""
+"""Samples over which effects are averaged. For all crafts they are few, so that the effect follows recent changes."""
 
 P90_STEP, P90_MEMORY = 0.5, 50
 """By how much the first sample moves the 90 % quantile; the n-th moves it by one n-th of that, until this many."""
@@ -47,16 +47,16 @@ ERROR_MEMORY = 50
 """Samples over which the two rolling errors are averaged."""
 
 MIN_SAMPLES = 8
-"""Samples of a recipe in a phase before its errors decide; before that, those of all crafts do."""
+"""Samples of a recipe in a phase before its own errors decide about forecasts; until then, those of all crafts do."""
 
 MIN_SAMPLES_OF_ALL = 30
 """Samples in a phase before anything is forecast."""
 
 MARGIN = 0.95
-"""The share of the authority's error below which the learned error must be."""
+"""Maximum ratio of the forecasts' error to the authority's error at which a forecast is made."""
 
 ALL, QUALITY, LOAD = "all", "quality", "load"
-"""The keys of what all crafts have in common."""
+"""The keys of the effects that all crafts share."""
 
 
 class Phase(StrEnum):
@@ -69,7 +69,7 @@ class Phase(StrEnum):
 
 
 class Kind(Struct, frozen=True, gc=False):
-    """What estimates are alike for.
+    """The properties of a craft by which its forecast is chosen.
 
     Attributes:
         station: the workstation; None when unknown.
@@ -84,7 +84,7 @@ class Kind(Struct, frozen=True, gc=False):
 
 
 class CraftSample(Struct, frozen=True, array_like=True, gc=False):
-    """One estimate, and what came of it.
+    """An estimate of the authority, and the time that the craft then took.
 
     Attributes:
         estimated, actual: seconds of crafting; pauses do not count.
@@ -97,16 +97,14 @@ class CraftSample(Struct, frozen=True, array_like=True, gc=False):
 
 
 class Forecast(Struct, frozen=True, gc=False):
-    """By which factor the authority's estimate is to be multiplied, so that half of all crafts, and nine in ten of
-    them, take no longer.
-    """
+    """Factors for an estimate: half of all crafts take at most `p50` times the estimate, 90 % at most `p90` times."""
 
     p50: float
     p90: float
 
 
 class Entry(Struct, array_like=True, gc=False):
-    """What is known of one key.
+    """The statistics of one key.
 
     Attributes:
         count: samples.
@@ -125,12 +123,12 @@ class Entry(Struct, array_like=True, gc=False):
     stated: float = 0.0
 
     def effect(self, shrinkage: float = SHRINKAGE) -> float:
-        """The effect; one sample alone has none."""
+        """The shrunk effect; zero after a single sample."""
         return _weight(self.count, shrinkage) * self.mean
 
 
 class Slope(Struct, array_like=True, gc=False):
-    """How the logarithm grows with a quantity.
+    """A regression of the logarithm on one quantity.
 
     Attributes:
         count: samples.
@@ -159,17 +157,17 @@ class Slope(Struct, array_like=True, gc=False):
 
 
 def _weight(count: int, shrinkage: float) -> float:
-    """How much of its own an estimate from so many samples has, 0 to 1; the rest is its parent's."""
+    """The weight of a mean of this many samples, 0 to 1; the rest is the weight of its parent's mean."""
     return max(0, count - 1) / (max(0, count - 1) + shrinkage)
 
 
 class ModelSummary(Struct, frozen=True):
-    """Everything that a model knows.
+    """The state of a model, for storage.
 
     Attributes:
         samples: the number of samples learned from.
         quality, load: the two slopes.
-        entries: by key, the one that was learned from least recently first.
+        entries: by key, in the order of their last update.
     """
 
     samples: int
@@ -250,20 +248,20 @@ class ForecastModel:
         return entry.learned, entry.stated
 
     def wins(self) -> tuple[int, int]:
-        """The numbers of recipes where forecasts are made, and where the authority's estimates are kept.
+        """The number of recipes with forecasts, and of those whose estimates are as good.
 
-        Each is counted once for each phase; those with fewer than `MIN_SAMPLES` samples are not counted.
+        Counts each recipe once in each phase, and only with at least `MIN_SAMPLES` samples there.
         """
         judged = [_wins(entry) for key, entry in self._entries.items() if "/" in key and entry.count >= MIN_SAMPLES]
         return sum(judged), len(judged) - sum(judged)
 
     def summary(self) -> ModelSummary:
-        """Everything that it knows."""
+        """The state of the model, for storage."""
         entries = {key: replace(entry) for key, entry in self._entries.items()}
         return ModelSummary(self.samples, replace(self._quality), replace(self._load), entries)
 
     def restore(self, summary: ModelSummary) -> None:
-        """Knows what the summary says, and nothing else."""
+        """Replaces the state of the model by a stored one."""
         self.samples = summary.samples
         self._quality, self._load = replace(summary.quality), replace(summary.load)
         self._entries = OrderedDict((key, replace(entry)) for key, entry in summary.entries.items())
@@ -278,14 +276,14 @@ class ForecastModel:
         return entry
 
     def _better(self, kind: Kind) -> float:
-        """By how many units the materials are better than the recipe's usual ones."""
+        """The quality of the materials above the recipe's mean, in units of the slope."""
         recipe = self._entries.get(_recipe(kind))
         if kind.quality is None or recipe is None or not recipe.count:
             return 0.0
         return (kind.quality - recipe.quality) / QUALITY_UNIT
 
     def _busier(self, kind: Kind) -> float:
-        """By how many units more crafts than usual were under way."""
+        """The number of crafts under way above the mean, in units of the slope."""
         if kind.load is None or not self._load.count:
             return 0.0
         return (kind.load - self._load.mean) / LOAD_UNIT
@@ -333,12 +331,12 @@ def _wins(entry: Entry) -> bool:
 
 
 def _compare(entry: Entry, learned: float, stated: float) -> None:
-    """Takes the two errors about a sample that the entry has not learned from."""
+    """Averages both errors, measured on a sample before the model learns from it."""
     share = 1.0 / min(entry.count + 1, ERROR_MEMORY)
     entry.learned += (learned - entry.learned) * share
     entry.stated += (stated - entry.stated) * share
 
 
 def _move_quantile(entry: Entry, unexplained: float) -> None:
-    """Moves the 90 % quantile by a step that does not depend on how far away the sample is."""
+    """Moves the 90 % quantile up or down by a step whose size does not depend on the sample's distance."""
     entry.p90 += P90_STEP / min(entry.count + 1, P90_MEMORY) * (0.9 - (unexplained <= entry.p90))

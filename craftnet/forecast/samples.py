@@ -1,4 +1,4 @@
-"""The samples that a completed craft is, and the forecast for one that is under way. Pure."""
+"""Makes samples of a completed craft, and the forecast for one that is under way. Pure."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from craftnet.crafting.timing import HALF
 from craftnet.forecast.model import CraftSample, Forecast, ForecastModel, Kind, Phase
 
 LEAST_SECONDS = 1.0
-"""The shortest estimate that is learned from, seconds: events are not dated more finely than their delays."""
+"""Minimum estimate of a sample, seconds: for shorter ones, delays of the events weigh too much."""
 
 
 def samples_of(state: SessionState) -> Iterator[CraftSample]:
-    """The samples that a completed craft is; none of a state that is not completed, or was not timed."""
+    """The samples of a completed craft; empty for one that is not completed, or whose times are not known."""
     timing = state.timing
     if isinstance(timing, UnsetType) or state.progress.status is not Status.COMPLETED or state.recipe_id is None:
         return
@@ -32,7 +32,7 @@ def samples_of(state: SessionState) -> Iterator[CraftSample]:
 
 
 def forecast_of(model: ForecastModel, state: SessionState) -> Forecast | None:
-    """The forecast for the remaining time that the authority states; None where that is as good, or not known."""
+    """The forecast for the remaining time that the authority states; None if that is as good, or missing."""
     progress = state.progress
     if not progress.moving or state.recipe_id is None:
         return None
@@ -42,7 +42,7 @@ def forecast_of(model: ForecastModel, state: SessionState) -> Forecast | None:
 
 
 def expectation_of(model: ForecastModel, state: SessionState) -> Expectation | None:
-    """The forecast in seconds from the anchor of the state's progress; None where there is none."""
+    """The forecast in seconds from the anchor of the state's progress; None without a forecast."""
     forecast, remaining = forecast_of(model, state), state.progress.remaining
     if forecast is None or remaining is None:
         return None

@@ -1,7 +1,7 @@
 """Learns together with other nodes: every node learns from the samples of all of them, in the same order.
 
-The samples are in one stream. What was learned is kept beside it, with the position in the stream up to which it
-reaches: a node that starts continues there. No sample counts twice, whichever node keeps what it has learned.
+The samples are in one stream. Nodes store the model beside it, with the position of its newest sample, and a node that
+starts continues there. No sample counts twice, whichever node stores its model.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SAMPLES_PER_READ = 500
 """Samples that one read returns: about 20 ms of work."""
 
 KEEP_INTERVAL = 60.0
-"""Seconds between two attempts to keep what was learned."""
+"""Seconds between two attempts to store the model."""
 
 BEGINNING = "0-0"
 """The position before the first sample."""
@@ -45,7 +45,7 @@ class SharedLearning(Service):
         samples: the samples of all nodes.
 
     Attributes:
-        position: of the newest sample that was read; None until what is kept was loaded.
+        position: of the newest sample that was read; None until the stored model is loaded.
     """
 
     _log = Logger()
@@ -68,14 +68,14 @@ class SharedLearning(Service):
         self._keeping.start(KEEP_INTERVAL, now=False)
 
     def stopService(self) -> None:
-        """Stops reading. What is not kept yet is in the stream."""
+        """Stops reading. Samples since the stored model are still in the stream."""
         super().stopService()
         for call in (self._reading, self._keeping):
             if call.running:
                 call.stop()
 
     def _publish(self, samples: Sequence[CraftSample]) -> None:
-        """Adds samples to the stream. Those that Redis may not have got are lost, so that none counts twice."""
+        """Adds samples to the stream. A failed addition is not repeated: its samples might count twice."""
         adding: Deferred[None] = self._samples.add([_encode(sample) for sample in samples])
         adding.addErrback(self._failed)
 
@@ -98,7 +98,7 @@ class SharedLearning(Service):
             more = len(found) == SAMPLES_PER_READ
 
     async def _load(self) -> None:
-        """Continues with what some node has kept."""
+        """Loads the model that a node stored last."""
         position, kept = await self._samples.kept()
         if kept is not None:
             try:
@@ -113,7 +113,7 @@ class SharedLearning(Service):
         self.position = self._kept = position
 
     async def _keep(self) -> None:
-        """Keeps what was learned, unless another node has kept more."""
+        """Stores the model, unless another node has stored one with more samples."""
         position = self.position
         if position is not None and position != self._kept:
             await self._samples.keep(position, encode_state(self._learner.model.summary()))

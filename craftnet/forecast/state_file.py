@@ -1,4 +1,4 @@
-"""Keeps what was learned across restarts: one file, replaced as a whole."""
+"""Keeps the model across restarts, in one file that is replaced as a whole."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from craftnet.forecast.model import Entry, ForecastModel, ModelSummary, Slope
 from craftnet.runtime.files import write_whole
 
 FORMAT: Literal["craftnet learned progress"] = "craftnet learned progress"
-"""What a file says of itself."""
+"""The name of the format, in the file."""
 
 VERSION = 1
-"""A later version that cannot be read as this one has another number."""
+"""The version of the format; a format that this version cannot read has another one."""
 
 SAVE_INTERVAL = 60.0
-"""Seconds between two writes; a crash loses what was learned since the last."""
+"""Seconds between two writes; a crash loses what was learned after the last one."""
 
 MODE = 0o600
-"""Of the file: only the server's user reads it."""
+"""The file's mode: only the server's user may read it."""
 
 
 class LearnedState(Struct, frozen=True):
@@ -52,7 +52,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 def encode_state(summary: ModelSummary) -> bytes:
-    """What a model knows, as JSON."""
+    """Encodes the state of a model as JSON."""
     return _encode(LearnedState(FORMAT, VERSION, summary.samples, summary.quality, summary.load, summary.entries))
 
 
@@ -60,7 +60,7 @@ def decode_state(octets: bytes) -> ModelSummary:
     """Reads what `encode_state` wrote.
 
     Raises:
-        ValueError: it is nothing of the kind, or of another version; the text says which.
+        ValueError: the text is no such file, or one of another version.
     """
     try:
         state = _decode(octets)
@@ -75,10 +75,10 @@ def read_state(path: Path, name: str) -> ModelSummary | None:
     """The contents of a file; None if there is none yet.
 
     Arguments:
-        name: of the option, for people.
+        name: the option, for the error's text.
 
     Raises:
-        ConfigurationError: it cannot be read, or could not be written.
+        ConfigurationError: the file cannot be read, or its folder cannot be written.
     """
     if not os.access(path.parent, os.W_OK | os.X_OK):
         raise ConfigurationError(f"{name} {path}: the folder {path.parent} does not exist or cannot be written")
@@ -94,7 +94,7 @@ def read_state(path: Path, name: str) -> ModelSummary | None:
 
 
 class StateFile(Service):
-    """Writes what a model knows at intervals, and when the server stops.
+    """Writes the state of a model at intervals, and when the server stops.
 
     Arguments:
         in_thread: runs a function in another thread, since the disk may be slow; `deferToThread`.
@@ -126,7 +126,7 @@ class StateFile(Service):
         return self.save()
 
     def save(self) -> Deferred[None] | None:
-        """Writes what was learned since it was last written, if anything."""
+        """Writes the file if the model has learned since the last write."""
         samples = self._model.samples
         if samples == self._saved:
             return None
@@ -138,7 +138,7 @@ class StateFile(Service):
         self._saved, self._writable = samples, True
 
     def _failed(self, failure: Failure) -> None:
-        """Logs the first of several failures; the next interval tries again."""
+        """Logs the first of consecutive failures; the next interval writes again."""
         failure.trap(OSError)
         if self._writable:
             self._log.error(

@@ -1,4 +1,4 @@
-"""What the folder of a recording says of itself, for those who read it."""
+"""The file that describes a recording to its readers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Description(Struct, frozen=True, kw_only=True):
 
     Attributes:
         craftnet_recording: the format.
-        rotation: how long a pseudonym is the same: a "day" or a "month", UTC.
+        rotation: the period of a pseudonym: a "day" or a "month", UTC.
         players: the file of the players' keys, which is not in the folder.
         shared_key: whether machines share the secret of the periods' keys.
     """
@@ -34,7 +34,7 @@ class Description(Struct, frozen=True, kw_only=True):
 
 
 def description_of(folder: Path) -> Description:
-    """The description of a recording.
+    """Reads the description of a recording.
 
     Raises:
         ConfigurationError: the folder is missing, is empty, or is no recording that this version reads.

@@ -25,7 +25,7 @@ TEMPORARY = ".open-"
 """The start of the name of a file that is being written."""
 
 ABANDONED = 3600.0
-"""Seconds after which such a file is certainly not being written any more."""
+"""Age in seconds from which such a file counts as left behind by a writer that died."""
 
 _TYPES = {
     "timestamp(ms, UTC)": pyarrow.timestamp("ms", "UTC"),
@@ -51,7 +51,7 @@ class RecordingFiles:
     Arguments:
         folder: the folder of the recording.
         name: begins the name of each file; no two writers have the same.
-        description: what the folder says of itself.
+        description: of the recording, which goes into its folder.
     """
 
     def __init__(self, folder: Path, name: str, description: Description) -> None:
@@ -61,7 +61,7 @@ class RecordingFiles:
         self._number = 0
 
     def prepare(self) -> None:
-        """Describes the recording in its folder, and removes what writers that died left behind.
+        """Writes the description, and removes the unfinished files of writers that died.
 
         Raises:
             OSError: the folder cannot be written.
@@ -79,7 +79,7 @@ class RecordingFiles:
         """Writes rows to a new file, and waits for the disk; returns the file's size in bytes.
 
         Raises:
-            OSError: the file is not there.
+            OSError: the file was not written.
         """
         octets = encoded(table, rows)
         folder = self._folder / table / f"day={day}"

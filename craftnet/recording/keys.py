@@ -62,7 +62,7 @@ class PeriodNames:
 
 
 class RecordingKeys:
-    """Finds the keys of a moment.
+    """The keys of a recording; finds those that apply at a moment.
 
     Arguments:
         players: the players' keys, and the keys of periods.

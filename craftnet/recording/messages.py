@@ -1,4 +1,4 @@
-"""What the server and the writer of a recording say to each other over pipes. Pure.
+"""The messages between the server and the writer of a recording, over pipes. Pure.
 
 Each message is a length of four bytes, big-endian, and MessagePack. Both ends are of one version.
 """
@@ -23,7 +23,7 @@ KINDS: tuple[type[Any], ...] = (*EVENT_TYPES.values(), PathSample)
 CODES = {kind: code for code, kind in enumerate(KINDS)}
 
 Observation = tuple[int, float, Any]
-"""The index of its kind, when it became true in Unix seconds, and its data."""
+"""An observation: the index of its kind, when it became true (Unix seconds), and its data."""
 
 
 class WriterSettings(Struct, frozen=True):
@@ -54,7 +54,7 @@ class WriterStatus(Struct, frozen=True, array_like=True):
     Attributes:
         written: observations in files that have appeared.
         size: bytes of these files.
-        problem: why nothing can be written now; empty: it can.
+        problem: the reason why the writer cannot write now; empty if it can.
     """
 
     written: int = 0
@@ -99,7 +99,7 @@ class Messages:
         self._rest = bytearray()
 
     def feed(self, octets: bytes) -> Iterator[bytes]:
-        """The messages that are complete with these bytes."""
+        """The messages that these bytes complete."""
         rest = self._rest
         rest += octets
         while len(rest) >= LENGTH and len(rest) >= (end := LENGTH + int.from_bytes(rest[:LENGTH], "big")):

@@ -35,7 +35,7 @@ Number = Annotated[float, "double"]
 Count = Annotated[int, "int32"]
 
 OTHER = "other"
-"""The reason of an end whose reason is a text of the authority, which is not recorded."""
+"""Replaces a reason that the authority wrote as text, which is not recorded."""
 
 CANCELLED = "cancelled:"
 """Begins the reason of a report about a session that was cancelled."""

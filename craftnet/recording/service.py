@@ -1,4 +1,4 @@
-"""Passes what the sources of this process apply to a writer in a process of its own, and restarts that when it ends.
+"""Passes the events that this process applies to the writer, a process of its own, and restarts it when it ends.
 
 The event loop only appends to a buffer of bounded length and encodes a bounded number of observations in a turn. When
 the writer is slow, gone, or finds the disk full, the buffer fills, and further observations are dropped and counted.
@@ -158,7 +158,7 @@ class Recorder(Service):
 
     @property
     def problem(self) -> str:
-        """Why the recording is not complete now, for people; empty while it is."""
+        """The reason why the recording is incomplete now, for people; empty while it is complete."""
         reason = self._writer_problem or ("" if self._writer is not None else "its writer is being started again")
         if not reason and len(self._waiting) < MAX_WAITING:
             return ""
@@ -176,7 +176,7 @@ class Recorder(Service):
         self._watching.start(1.0, now=False)
 
     def stopService(self) -> Deferred[None]:
-        """Gives everything that waits to the writer, and waits until it has written that."""
+        """Sends the waiting observations to the writer, and waits until it has written them."""
         super().stopService()
         self._sampling.stop()
         self._watching.stop()
@@ -196,7 +196,7 @@ class Recorder(Service):
         return ended.addBoth(lambda _: timeout.cancel() if timeout.active() else None)
 
     def _applied(self, events: Sequence[Event], outcomes: Sequence[EventOutcome]) -> None:
-        """Takes the events that were accepted; a repeated one was, once, on one node."""
+        """Takes the events that this node accepted. Each event is accepted once, on one node."""
         if self.running:
             self._take(
                 [

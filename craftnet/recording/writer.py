@@ -33,7 +33,7 @@ MAX_BATCH = 100_000
 """Observations in a batch; a batch that is larger is written at once."""
 
 RETRY = 1.0
-"""Seconds between two attempts to write what could not be written."""
+"""Seconds between two attempts after a failed write."""
 
 REPORT = 5.0
 """Seconds between two reports when nothing has happened."""
@@ -57,7 +57,7 @@ class Writer:
         join: called every hour with the time: joins the files of finished days, without blocking.
 
     Attributes:
-        problem: why nothing can be written now; empty: it can. Nothing more should be given to it then.
+        problem: the reason why it cannot write now, empty if it can. Callers give it nothing more while there is one.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class Writer:
             self.turn(now)
 
     def turn(self, now: float, *, last: bool = False) -> None:
-        """Does what is due.
+        """Writes the batch, deletes expired days and tries failed writes again, each when it is due.
 
         Arguments:
             last: whether everything must be written now, because the process ends.
@@ -114,7 +114,7 @@ class Writer:
             self._retry_at = now + RETRY
 
     def status(self) -> WriterStatus:
-        """What has happened since the last call."""
+        """The status since the last call."""
         status = WriterStatus(self._written, self._size, self.problem)
         self._written = self._size = 0
         return status
@@ -145,7 +145,7 @@ class Writer:
                 self._publish()
 
     def _publish(self) -> None:
-        """Writes the open batch. What was written when it fails is not written again."""
+        """Writes the open batch. After a failure, the files that were written are not written again."""
         for (table, day), rows in list(self._rows.items()):
             self._size += self._files.publish(table, day, rows)
             del self._rows[table, day]

@@ -1,1 +1,1 @@
-"""`craftnet analyse`: what a recording says about crafts, queues, materials and networks."""
+"""`craftnet analyse`: answers questions about recorded crafts, queues, materials and networks."""

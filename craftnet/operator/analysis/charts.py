@@ -1,4 +1,4 @@
-"""Charts as SVG for a page: one ink, every value written beside its mark, and a description in words. Pure."""
+"""Charts as SVG for a page: one colour, each value beside its mark, and a description in words. Pure."""
 
 from __future__ import annotations
 

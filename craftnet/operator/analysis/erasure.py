@@ -1,4 +1,4 @@
-"""`craftnet analyse erase`: makes what is recorded about a player unattributable."""
+"""`craftnet analyse erase`: destroys the key by which a player's records could be attributed."""
 
 from __future__ import annotations
 

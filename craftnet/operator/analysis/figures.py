@@ -13,7 +13,7 @@ FEW = 30
 
 
 class Unit(Enum):
-    """The units of a column; the value is what its heading adds."""
+    """The units of a column; the value is the text that its heading adds."""
 
     TEXT = ""
     COUNT = "count"
@@ -90,7 +90,7 @@ class ReportSection(Struct, frozen=True):
         title: the question in a few words.
         sentences: what the tables mean, for a designer of the game.
         tables: empty if there is nothing to show.
-        method: how it is counted, and what is left out.
+        method: what is counted and what is excluded, in words.
     """
 
     name: str

@@ -103,7 +103,7 @@ _PATHS = "CREATE TABLE paths AS SELECT * FROM network WHERE time >= $since AND t
 
 
 class Period(Struct, frozen=True):
-    """The time that an analysis is about, UTC.
+    """The period of an analysis, UTC.
 
     Attributes:
         since: None: from the first row.
@@ -185,7 +185,7 @@ class RecordedHistory:
         return row
 
     def close(self) -> None:
-        """Forgets everything, and lets the files be joined again."""
+        """Closes the database, frees its memory, and lets the files be joined again."""
         self._resources.close()
 
 

@@ -1,4 +1,4 @@
-"""The questions of an analysis: each asks a recording, and says what the answer means."""
+"""The questions of an analysis: each queries a recording and explains the answer."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ timed AS (
 
 
 def estimates(history: RecordedHistory, names: Names) -> ReportSection:
-    """How long crafts take, against the authority's estimate."""
+    """How long crafts take, compared with the authority's estimate."""
     number, low, median, high, late = history.one(
         f"{_TIMED} SELECT count(*), quantile_cont(ratio, 0.1), median(ratio), quantile_cont(ratio, 0.9), "
         f"count(*) FILTER (ratio > {LATE}) FROM timed"
@@ -159,7 +159,7 @@ def _bucket(tenths: int) -> str:
 
 
 def interruptions(history: RecordedHistory, names: Names) -> ReportSection:
-    """What makes crafts stand still, and what becomes of them."""
+    """The reasons of interruptions, and how often crafts are completed afterwards."""
     rows = history.all(
         "SELECT stops.reason, count(*), count(DISTINCT session), median(seconds), quantile_cont(seconds, 0.9), "
         "count(DISTINCT session) FILTER (outcome = 'complete') / "
@@ -204,7 +204,7 @@ def interruptions(history: RecordedHistory, names: Names) -> ReportSection:
 
 
 def shortages(history: RecordedHistory, names: Names) -> ReportSection:
-    """Which materials are missing."""
+    """The materials that are short most often."""
     rows = history.all(
         "SELECT material, count(*), count(DISTINCT session), "
         "count(*) FILTER (event = 'insufficient_quantity'), count(*) FILTER (event = 'quality_too_low'), "
@@ -325,7 +325,7 @@ def _round_trip(row: tuple[Any, ...]) -> float:
 
 
 def _words(text: str) -> str:
-    """A value of an enumeration for people."""
+    """The value of an enumeration as words."""
     return text.replace("_", " ")
 
 

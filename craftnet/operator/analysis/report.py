@@ -48,7 +48,7 @@ def page(title: str, period: str, figures: Sequence[ReportSection], made: str) -
     """The page.
 
     Arguments:
-        period: the time that the analysis is about, in words.
+        period: the period of the analysis, in words.
         made: when and by what the page was made, in words.
     """
     links = "".join(f'<li><a href="#{each.name}">{escape(each.title)}</a></li>' for each in figures)

@@ -1,4 +1,4 @@
-"""The devices of players in Redis: one state for each player, which every node changes by the same rules.
+"""The devices of players in Redis: one state for each player, to which every node applies the same rules.
 
 A node reads a state, applies a rule, and writes the result if no other node wrote meanwhile; then it sends a notice to
 the other nodes to which devices of the player are connected. Notices may be lost: a node also reads its players'
@@ -38,10 +38,10 @@ TURNS_PER_RENEWAL = 5
 """Turns after which a node renews its lease."""
 
 PLAYERS_PER_TURN = 20
-"""Players whose states are read again in one turn, although there was no notice."""
+"""Players whose states a node reads again in one turn, because notices may be lost."""
 
 MAX_ATTEMPTS = 20
-"""Attempts to write a state while other nodes are faster."""
+"""Maximum number of attempts to write a state that other nodes change at the same time."""
 
 _read = msgspec.json.Decoder(PlayerDevices).decode
 _encode = msgspec.json.Encoder().encode

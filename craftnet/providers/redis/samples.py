@@ -1,4 +1,4 @@
-"""The samples of all nodes' completed crafts, and what was learned from them, in Redis."""
+"""The samples of all nodes' completed crafts, and the model learned from them, in Redis."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from craftnet.providers.redis.key_names import KeyNames
 from craftnet.runtime.deferreds import gathered
 
 MAX_SAMPLES = 20_000
-"""Samples that the stream has; a node that starts needs those since what was learned was kept, a minute ago."""
+"""Maximum length of the stream; a node that starts needs the samples since the model was stored, up to a minute ago."""
 
 
 @implementer(ISharedSamples)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from websockets.typing import Subprotocol
 from zope.interface import implementer
 
 from craftnet.client import Address, SharedUdpTransport, UdpConnections
+from craftnet.client.arguments import TOKEN_VARIABLE, parser
+from craftnet.client.cli import begin_watch
 from craftnet.client.core.connection_quality import ConnectionQuality
 from craftnet.client.core.endings import Ending
 from craftnet.client.core.interfaces import ILinkListener
@@ -182,6 +185,19 @@ class LearnedProgressTests(ProgressTestCase):
         percent, remaining = expecting.functions[1]  # the first since its snapshot.
         self.assertNear(percent, 40.0)
         self.assertNear(remaining, 54.0)
+
+    async def test_on_the_command_line(self) -> None:
+        """People see the expected time over UDP; programs read the authority's."""
+        await self.publish(started(seconds=60))
+        for more, wanted in (([], r"active, 1:[23]\d to go"), (["--json"], r'"remaining_time_seconds":(60|5\d)\b')):
+            out = StringIO()
+            line = ["watch", str(SESSION), "--player", str(PLAYER), "--url", self.url, "--transport", "udp", *more]
+            options = parser().parse_args(line)
+            watching = begin_watch(steady(reactor), options, {TOKEN_VARIABLE: token()}, out, StringIO())
+            watching.addErrback(lambda failure: None)
+            self.addCleanup(watching.cancel)
+            await until(out.getvalue)
+            self.assertRegex(out.getvalue(), wanted)
 
     async def test_another_value_is_refused(self) -> None:
         await self.publish(started(seconds=60))

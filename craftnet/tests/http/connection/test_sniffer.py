@@ -9,7 +9,7 @@ from craftnet.tests.support.call_counts import counted
 from craftnet.tests.support.http_wire import UPGRADE, Listener, Wire, request
 from craftnet.tests.support.sniffer_case import HOST, SnifferTestCase
 
-CALLS = 70
+CALLS = 55
 """Of Python functions, for a POST from its octets to those of its answer; what endpoints do comes on top."""
 
 
@@ -214,7 +214,8 @@ class PaceTests(SnifferTestCase):
     def test_calls(self) -> None:
         """A small POST takes few calls of Python functions, so that it stays cheap."""
         octets = request("/echo", "POST", fields=HOST + b"Content-Type: text/plain\r\nAccept: */*\r\n", body=b"{}")
-        self.wire.ask(octets)
+        for _ in range(2):  # the first one is read by the sniffer, the second one fills the caches.
+            self.wire.ask(octets)
         with counted() as calls:
             self.wire.receive(octets)
         self.assertLessEqual(calls.total(), CALLS, calls.most_common())

@@ -5,8 +5,15 @@
 
 Each commit gets a worktree and an environment of its own in a temporary folder, and runs its own version of each
 benchmark. Runs of the two alternate, so that other work on the machine affects both. A ratio below 1 is an
-improvement of times and bytes, one above 1 of rates; the last column says which it is. Figures that only one of
-them prints are left out. Everything temporary is removed at the end.
+improvement of times and bytes, one above 1 of rates; the last column says which it is. Everything temporary is
+removed at the end.
+
+What can be compared: a benchmark that both commits have, with the arguments that the present suite gives it, and
+each figure whose label and unit both print. Programs and labels that have been renamed are matched. For a
+benchmark that one of them does not have, or that fails there, the table says so. Back to edc22f14, the last commit
+before the folders became the layers, these are: connects, deliveries, ingest, latency, memory, message_sizes,
+redis_path, returns, revocations, udp_codec, udp_compression, udp_costs, udp_craft, udp_path, udp_sessions and
+update_costs.
 """
 
 from __future__ import annotations
@@ -69,14 +76,20 @@ def verdict(unit: str, ratio: float) -> str:
 
 def compare(benchmark: Benchmark, sides: tuple[Side, Side], rounds: int, *, short: bool) -> list[str]:
     """Run both in turns; the lines of the table."""
+    missing = [side.name for side in sides if benchmark.program(side.folder) is None]
+    if missing:
+        return [f"  {' and '.join(missing)} has no such benchmark"]
     found: tuple[dict[str, list[Figure]], ...] = ({}, {})
+    problems = dict[str, str]()
     for number in range(rounds):
         # The first run finds the caches that the other side left, so the order alternates, too.
         for index in (0, 1) if number % 2 == 0 else (1, 0):
             side = sides[index]
             each = run(benchmark, side.python, side.folder, short=short)
             print(f"  {side.name}: {each.seconds:.0f} s {each.problem}", file=sys.stderr, flush=True)
-            if not each.problem:
+            if each.problem:
+                problems[side.name] = each.problem
+            else:
                 for figure in each.figures:
                     found[index].setdefault(f"{figure.name} ({figure.unit})", []).append(figure)
     lines = []
@@ -87,7 +100,8 @@ def compare(benchmark: Benchmark, sides: tuple[Side, Side], rounds: int, *, shor
         if old:
             said = verdict(found[0][name][0].unit, new / old)
             lines.append(f"  {name:64.64} {old:12,.2f} {new:12,.2f} {new / old:7.2f} {said}")
-    return lines or ["  nothing that both of them print"]
+    failures = [f"  {name}: {problem}" for name, problem in problems.items()]
+    return [*failures, *lines] or ["  no figure that both of them print"]
 
 
 def main() -> None:
@@ -106,8 +120,6 @@ def main() -> None:
         old, new = (stack.enter_context(checked_out(name, at)) for name, at in zip(names, folders, strict=True))
         print(f"{arguments.rounds} runs of each, in turns; medians\n{'':66} {'old':>12} {'new':>12} {'new/old':>7}")
         for benchmark in chosen:
-            if not all((side.folder / f"{benchmark.name}.py").exists() for side in (old, new)):
-                continue
             shown = benchmark.shown(short=not arguments.full)
             print(shown, file=sys.stderr, flush=True)
             lines = compare(benchmark, (old, new), arguments.rounds, short=not arguments.full)

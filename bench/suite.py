@@ -33,9 +33,14 @@ class Benchmark:
     full: str = ""
     short: str = ""
 
+    def program(self, folder: Path) -> Path | None:
+        """Its file in the folder of a commit, under its present or its former name; None if there is none."""
+        names = (self.name, FORMER_NAMES.get(self.name, self.name))
+        return next((path for name in names if (path := folder / f"{name}.py").exists()), None)
+
     def command(self, python: str, folder: Path, *, short: bool) -> list[str]:
-        """The command that runs it."""
-        return [python, str(folder / f"{self.name}.py"), *(self.short if short else self.full).split()]
+        """The command that runs it; its program must be in the folder."""
+        return [python, str(self.program(folder)), *(self.short if short else self.full).split()]
 
     def shown(self, *, short: bool) -> str:
         """The command as a reader types it."""
@@ -77,6 +82,16 @@ SUITE = (
     Benchmark("node_costs", "", "--watchers 100 --seconds 2"),
     Benchmark("centrifugo", "--watchers 5000 --seconds 8", "--watchers 200 --seconds 3"),
 )
+
+FORMER_NAMES = {"udp_compression": "udp_packing"}
+"""The names that programs had in earlier commits."""
+
+FORMER_LABELS = {
+    "a state is told: a datagram out": "state update: a datagram out",
+    "it is acknowledged: a datagram in": "acknowledgement: a datagram in",
+    "JSON decoding alone": "JSON decoding alone (floor)",
+}
+"""The present label of each line that began otherwise in earlier commits."""
 
 
 @dataclass(frozen=True)
@@ -192,6 +207,7 @@ def figures(output: str) -> list[Figure]:
         label = re.sub(r"^\d[\d,.]* (?=\w)", "", label).removesuffix(
             ":"
         )  # a count at the beginning differs in every run.
+        label = FORMER_LABELS.get(label, label)
         seen[label] += 1
         name = label if seen[label] == 1 else f"{label} #{seen[label]}"
         for column, match in enumerate(numbers):

@@ -81,6 +81,18 @@ class SuiteTests(SynchronousTestCase):
         self.assertIn(("construct, compiled #2 [2]", 1.0, ""), found)
         self.assertIn(("in all", 6493.0, "bytes each"), found)
 
+    def test_former_names(self) -> None:
+        """Programs and labels of earlier commits count as those that they have become."""
+        folder = Path(self.mktemp())
+        folder.mkdir()
+        benchmark = self.suite.Benchmark("udp_compression")
+        self.assertIsNone(benchmark.program(folder))
+        for name in ("udp_packing.py", "udp_compression.py"):
+            (folder / name).touch()
+            self.assertEqual(benchmark.program(folder), folder / name)
+        before = self.read("it is acknowledged: a datagram in              21.11 µs")
+        self.assertEqual(before, self.read("acknowledgement: a datagram in              21.11 µs"))
+
     def run_program(self, text: str) -> Any:
         """Run a benchmark with this text."""
         folder = Path(self.mktemp())
@@ -155,10 +167,27 @@ class ProgramTests(SynchronousTestCase):
             self.assertEqual(done.returncode, 0, f"{name}: {done.stderr}")
             self.assertNotEqual(done.stdout, "", name)
 
-    def test_ratios_have_a_direction(self) -> None:
+    def comparison(self) -> Any:
+        """The module of `bench/compare.py`."""
         sys.path.insert(0, str(FOLDER))
         self.addCleanup(sys.path.remove, str(FOLDER))
-        compare: Any = program("compare")
+        return program("compare")
+
+    def test_what_cannot_be_compared_is_named(self) -> None:
+        """A benchmark that one side does not have, or that fails there."""
+        compare = self.comparison()
+        folders = [Path(self.mktemp()) for _ in range(2)]
+        for folder in folders:
+            folder.mkdir()
+        sides = tuple(compare.Side(name, sys.executable, folder) for name, folder in zip("ab", folders, strict=True))
+        benchmark = compare.Benchmark("odd")
+        (folders[0] / "odd.py").write_text("print('some  1.0 ms')")
+        self.assertEqual(compare.compare(benchmark, sides, 1, short=True), ["  b has no such benchmark"])
+        (folders[1] / "odd.py").write_text("raise SystemExit('no such luck')")
+        self.assertEqual(compare.compare(benchmark, sides, 1, short=True), ["  b: exit code 1: no such luck"])
+
+    def test_ratios_have_a_direction(self) -> None:
+        compare = self.comparison()
         self.assertEqual(compare.verdict("µs", 1.02), "same")
         self.assertEqual((compare.verdict("µs", 0.9), compare.verdict("µs", 1.1)), ("better", "worse"))
         self.assertEqual((compare.verdict("/s", 0.9), compare.verdict("of the echo", 1.1)), ("worse", "better"))

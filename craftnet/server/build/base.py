@@ -14,9 +14,9 @@ from craftnet.observe.metrics.registry import Metrics
 from craftnet.providers.registry import MeasuredBackend, MeasuredUpstream, Registry
 from craftnet.providers.sources import Sources
 from craftnet.server.build.tracing import Tracing, build_tracing
+from craftnet.server.build.worker_parts import WorkerParts, build_worker_parts
 from craftnet.server.reload import Reloader
 from craftnet.server.settings import Settings
-from craftnet.server.worker_parts import WorkerParts, build_worker_parts
 
 
 class State(Struct, frozen=True):

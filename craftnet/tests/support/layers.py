@@ -122,7 +122,7 @@ LAYERS: dict[str, set[str]] = {
         "observe.logs",
         "streams",
         *("observe.audit", "contract", "access", "http.connection", "observe.metrics", "observe.health"),
-        *("protocols.feed.server", "protocols.udp.server", "providers", "sharding", "feeds", "server.options"),
+        *("protocols.feed.server", "protocols.udp.server", "providers", "sharding", "server.options"),
     },
     "craftnet.server.build": {
         *("devices", "forecast", "notify", "nodes", "recording", "streams", "craftnet"),

@@ -13,8 +13,10 @@ still while its craft went on.
 
 *Mobile networks*: four crafts of two minutes; a round trip of 60 to 120 ms, 1 % loss, and every 4 s a hand-over that
 carries nothing for 200 ms. Every second hand-over may change the client's address: it notices, or a NAT hides it.
-*Before* is a client that sends no heartbeats every second after a change. *Jump* is the largest step of a bar between
-two of 60 frames a second, beyond the craft's own.
+*Once*: a NAT changes the address without a hand-over, 20 to 25 s after the connection opened, in eight runs for each
+seed. *Before* is a client that sends no heartbeats every second after a change, and none when nothing arrives for
+unusually long. *Server knows*: the time from a change of the address until a datagram from the new one arrives, in 95 %
+of the cases. *Jump* is the largest step of a bar between two of 60 frames a second, beyond the craft's own.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from math import inf
 from random import Random
 
 from craftnet.protocols.udp.client import connection
+from craftnet.protocols.udp.core import heartbeat
 from craftnet.protocols.udp.core.delay_pacing import Congestion
 from craftnet.tests.support.bottleneck import HandOvers, Link, TcpFlow
 from craftnet.tests.support.samples import NOW
@@ -32,6 +35,12 @@ from craftnet.tests.support.simulated_path import SimulatedPath, Workload, quant
 
 WORKSHOP = Workload(crafts=32, rows=20, seconds=600.0, correction=4.0, pause=40.0, material=4.0)
 CRAFTS = Workload(crafts=4, seconds=120.0, correction=5.0, pause=10.0, material=5.0)
+
+ONCE_SECONDS = 32.0
+"""Simulated seconds of a run with one change of address."""
+
+ONCE_RUNS = 8
+"""Such runs for each seed."""
 
 KBIT = 125.0
 """Bytes per second."""
@@ -71,6 +80,16 @@ def journey(seed: int, seconds: float, moves: bool, notices: bool) -> SimulatedP
     return path
 
 
+def moved_once(seed: int) -> SimulatedPath:
+    """A player whose address a NAT changes once."""
+    random = Random(seed)
+    down, up = (Link(random, latency=0.03, jitter=0.03, loss=0.01) for _ in range(2))
+    path = SimulatedPath(CRAFTS, down, up, seed=seed)
+    path.later(NOW + 20.0 + 5.0 * random.random(), lambda: path.move(notices=False))
+    path.run(ONCE_SECONDS)
+    return path
+
+
 def pooled(paths: Sequence[SimulatedPath], of: Callable[[SimulatedPath], Sequence[float]]) -> list[float]:
     """All values of several runs, in order."""
     return sorted(value for path in paths for value in of(path))
@@ -100,24 +119,32 @@ def slow_networks(seeds: Sequence[int], seconds: float) -> None:
 
 def mobile_networks(seeds: Sequence[int], seconds: float) -> None:
     """Prints a table of clients without heartbeats every second after a change of address, and with them."""
-    columns = ("arrival p50", "p95", "p99", "jump", "bar wrong p99", "halt", "to the server")
+    columns = ("arrival p50", "p95", "p99", "server knows", "jump", "bar wrong p99", "halt", "to the server")
     print(f"\n{'mobile networks':32}" + "".join(f"{column:>15}" for column in columns))
-    unsteady = connection.UNSTEADY_SECONDS
-    for name, moves, notices in (
-        ("the same address", False, False),
-        ("another, noticed", True, True),
-        ("another, hidden by a NAT", True, False),
+    unsteady, silence = connection.UNSTEADY_SECONDS, heartbeat.MIN_SILENCE
+    for name, moves, notices, once in (
+        ("the same address", False, False, False),
+        ("another, noticed", True, True, False),
+        ("another, hidden by a NAT", True, False, False),
+        ("the same, once", True, False, True),
     ):
         for when in ("before", "now"):
             connection.UNSTEADY_SECONDS = 0.0 if when == "before" else unsteady
-            paths = [journey(seed, seconds, moves, notices) for seed in seeds]
+            heartbeat.MIN_SILENCE = inf if when == "before" else silence
+            if once:
+                paths = [moved_once(ONCE_RUNS * seed + run) for seed in seeds for run in range(ONCE_RUNS)]
+            else:
+                paths = [journey(seed, seconds, moves, notices) for seed in seeds]
+            lasts = ONCE_SECONDS if once else seconds
+            learned = pooled(paths, lambda path: path.learned)
             delays, errors = pooled(paths, lambda path: path.delays), pooled(paths, lambda path: path.errors)
             cells = (
                 *(f"{quantile(delays, share) * 1000:.0f} ms" for share in (0.5, 0.95, 0.99)),
+                f"{quantile(learned, 0.95):.2f} s" if learned else "",
                 f"{max(path.largest_step for path in paths):.2f} points",
                 f"{quantile(errors, 0.99):.2f} points",
                 f"{max(path.longest_halt for path in paths):.2f} s",
-                f"{sum(path.datagrams_up for path in paths) / seconds / len(paths):.2f}/s",
+                f"{sum(path.datagrams_up for path in paths) / lasts / len(paths):.2f}/s",
             )
             print(f"{f'{name}, {when}':32}" + "".join(f"{cell:>15}" for cell in cells), flush=True)
 

@@ -144,6 +144,7 @@ class SimulatedPath:
 
     Attributes:
         address: the client's, as the server sees it now. What was sent to another one is lost.
+        learned: seconds from each move until a datagram from the new address reached the server.
         bytes_down, datagrams_up: bytes sent to the client, all headers included, and datagrams sent to the server.
     """
 
@@ -172,6 +173,8 @@ class SimulatedPath:
         self._ahead, self._drift = ahead, drift
         self._frame = frame
         self.address: Address = ("192.0.2.1", 4000)
+        self.learned: list[float] = []
+        self._moved_at: float | None = None
         self.bytes_down = self.datagrams_up = self._moves = 0
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = count()
@@ -237,6 +240,7 @@ class SimulatedPath:
     def move(self, *, notices: bool) -> None:
         """The client has another address; it may not notice, behind a NAT."""
         self._moves += 1
+        self._moved_at = self.now
         self.address = ("192.0.2.1", 4000 + self._moves)
         if notices:
             self._take(self.client.moved(self._client_now))
@@ -307,6 +311,9 @@ class SimulatedPath:
                 self.later(arrival, partial(self._reach, datagram, self.address))
 
     def _reach(self, datagram: bytes, address: Address) -> None:
+        if address == self.address and self._moved_at is not None:
+            self.learned.append(self.now - self._moved_at)
+            self._moved_at = None
         self._perform(self.lab.send(datagram, self.now, address))
 
     def _look(self) -> None:

@@ -20,7 +20,7 @@ from craftnet.errors import BadDatagram
 from craftnet.protocols.udp.client.handshake import ClientHandshake
 from craftnet.protocols.udp.client.pending_leaves import PendingLeaves
 from craftnet.protocols.udp.client.received_state import ReceivedState, SessionAdded, SessionNews
-from craftnet.protocols.udp.core.heartbeat import PROBING, Heartbeats
+from craftnet.protocols.udp.core.heartbeat import PROBING, ArrivalGaps, Heartbeats
 from craftnet.protocols.udp.core.keys import SessionToken
 from craftnet.protocols.udp.core.negotiation import PLAIN, Agreement
 from craftnet.protocols.udp.core.packet_protection import OVERHEAD, PacketProtection, ReceivedDatagram
@@ -40,7 +40,7 @@ RESYNC_SPACING = 1.0
 
 UNSTEADY_SECONDS = 60.0
 """Seconds after a change of address during which a heartbeat is sent every `PROBING` seconds: another change is likely,
-a client behind a NAT does not notice it, and the server learns of it by a heartbeat only."""
+and a client behind a NAT does not notice it but by an unusual silence."""
 
 
 class Connected(Struct, frozen=True):
@@ -106,6 +106,10 @@ class ClientConnection:
         self._unacknowledged = 0
         self._resync_from = -inf
         self._unsteady_until = -inf
+        self._gaps = ArrivalGaps()
+        self._beaten_at = -inf  # when the last heartbeat was sent.
+        # When the present silence is unusual: a NAT may have changed our address, which a heartbeat shows the server.
+        self._probe_at = inf
         self._secret_from = 0  # the datagram with the newest secret.
         self._compression = agreement.compression
         self.reassembly = Reassembly(agreement.content)
@@ -128,7 +132,7 @@ class ClientConnection:
             return inf
         if not self._connected:
             return self._handshake.deadline
-        return min(self.pulse.deadline, self._ack_at, self.pending_leaves.deadline)
+        return min(self.pulse.deadline, self._probe_at, self._ack_at, self.pending_leaves.deadline)
 
     @property
     def sessions(self) -> dict[int, UUID]:
@@ -185,7 +189,8 @@ class ClientConnection:
         assert self.channel is not None
         if self.pulse.dead(now):
             return self._end(CloseReason.SILENT, [])
-        if self.pulse.due(now):
+        if self.pulse.due(now) or now >= self._probe_at:
+            self._beaten_at, self._probe_at = now, max(self._probe_at, now + PROBING)
             self.channel.renew(now)
             body = codec.encode_heartbeat(self.pulse.beat(now, now))
             if now < self._unsteady_until:
@@ -241,7 +246,10 @@ class ClientConnection:
         return self._end(CloseReason.LEFT, closes)
 
     def _opened(self, channel: PacketProtection, incoming: ReceivedDatagram, now: float) -> Output:
+        if self._connected:
+            self._gaps.measure(now - self.pulse.last_heard)
         self.pulse.last_heard = now
+        self._probe_at = max(now + self._gaps.unusual, self._beaten_at + PROBING)
         output = Output([], [])
         if not self._connected:
             self._connected = True

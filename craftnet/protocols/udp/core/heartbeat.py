@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from math import inf
 
 from msgspec import Struct, field
 
@@ -29,6 +30,18 @@ OFFSET_SAMPLES = 8
 
 PROBING = 1.0
 """Seconds between heartbeats while nothing arrives or the other clock is unknown, and before a lost one is repeated."""
+
+MIN_SILENCE = 0.5
+"""Seconds of silence that are never unusual: a hand-over between the cells of a mobile network takes 0.2 s."""
+
+UNUSUAL_DEVIATIONS = 2
+"""Mean deviations by which a silence exceeds the mean gap when it is unusual: of random arrivals, 1 gap of 12."""
+
+BURST = 0.02
+"""Seconds within which datagrams are parts of the same news."""
+
+MIN_GAPS = 4
+"""Gaps between datagrams from which on a silence can be judged."""
 
 DRIFT = 0.1
 """Seconds by which two clocks may drift apart while offsets are kept, without having been set."""
@@ -71,6 +84,40 @@ class RoundTrip(Struct, eq=False, gc=False):
     def forget(self) -> None:
         """Forgets all measurements."""
         self.smoothed, self.variation, self.timeout = None, 0.0, INITIAL_TIMEOUT
+
+
+class ArrivalGaps(Struct, eq=False, gc=False):
+    """The time from one datagram's arrival to the next one's: a mean and a mean deviation, as in RFC 6298 section 2.
+
+    Datagrams that arrive within `BURST` seconds count as one.
+
+    Attributes:
+        gap: smoothed seconds.
+        deviation: smoothed seconds by which a gap differs from it.
+        measured: the number of measurements.
+    """
+
+    gap: float = 0.0
+    deviation: float = 0.0
+    measured: int = 0
+
+    def measure(self, seconds: float) -> None:
+        """Adds a gap."""
+        if seconds < BURST:
+            return
+        if not self.measured:
+            self.gap, self.deviation = seconds, seconds / 2
+        else:
+            self.deviation += (abs(self.gap - seconds) - self.deviation) / 4
+            self.gap += (seconds - self.gap) / 8
+        self.measured += 1
+
+    @property
+    def unusual(self) -> float:
+        """Seconds of silence that are unusual; infinite before `MIN_GAPS` measurements."""
+        if self.measured < MIN_GAPS:
+            return inf
+        return max(MIN_SILENCE, self.gap + UNUSUAL_DEVIATIONS * self.deviation)
 
 
 class Heartbeats(Struct, eq=False, gc=False):

@@ -189,6 +189,24 @@ class ConnectedTests(SynchronousTestCase):
     def test_otherwise_every_interval(self) -> None:
         self.assertEqual(self._heartbeats(15.0), [5.0, 10.0, 15.0])
 
+    def test_an_unusual_silence(self) -> None:
+        """Our address may have changed: it is shown to the server, and every second until something arrives."""
+        for second in range(6):
+            (datagram,) = datagrams(self.lab.endpoint.update(self.peer, running(percent=second), NOW + second))
+            self.client.receive(datagram, NOW + second)
+            self.client.tick(NOW + second + ACK_DELAY)
+        self._heartbeats(5.5)
+        sent = []
+        while (now := self.client.deadline) < NOW + 9:
+            sent += [now - NOW for _ in self.client.tick(now).datagrams]
+        self.assertEqual(len(sent), 3)
+        self.assertLess(sent[0], 6.8)
+        self.assertEqual(sent[1:], [sent[0] + 1, sent[0] + 2])
+        (datagram,) = datagrams(self.lab.endpoint.update(self.peer, running(percent=50), NOW + 9))
+        self.client.receive(datagram, NOW + 9)
+        self.client.tick(NOW + 9 + ACK_DELAY)
+        self.assertGreater(self.client.deadline, NOW + 10)
+
     def test_forged_datagrams_do_not_count_as_a_sign_of_life(self) -> None:
         self.client.receive(b"\x46" + self.peer.connection_id.to_bytes(4, "big") + bytes(60), NOW + 14)
         self.client.tick(NOW + 14)

@@ -1,17 +1,49 @@
 from __future__ import annotations
 
+from math import inf
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.protocols.udp.core.heartbeat import (
     INITIAL_TIMEOUT,
     MAX_TIMEOUT,
+    MIN_GAPS,
+    MIN_SILENCE,
     MIN_TIMEOUT,
     OFFSET_SAMPLES,
+    ArrivalGaps,
     Heartbeats,
     RoundTrip,
 )
 from craftnet.protocols.wire.records import HeartbeatBody
 from craftnet.tests.support.samples import NOW
+
+
+class ArrivalGapsTests(SynchronousTestCase):
+    def measured(self, *gaps: float) -> ArrivalGaps:
+        found = ArrivalGaps()
+        for gap in gaps:
+            found.measure(gap)
+        return found
+
+    def test_unknown_at_first(self) -> None:
+        self.assertEqual(self.measured(*[1.0] * (MIN_GAPS - 1)).unusual, inf)
+        self.assertLess(self.measured(*[1.0] * MIN_GAPS).unusual, 2.0)
+
+    def test_regular_arrivals(self) -> None:
+        """Soon after the next one is due; never within the time of a hand-over."""
+        self.assertAlmostEqual(self.measured(*[2.0] * 30).unusual, 2.0, 2)
+        self.assertEqual(self.measured(*[0.1] * 30).unusual, MIN_SILENCE)
+
+    def test_irregular_arrivals(self) -> None:
+        found = self.measured(*[0.5, 1.5] * 30)
+        self.assertGreater(found.unusual, 1.5)
+        self.assertLess(found.unusual, 2.5)
+
+    def test_parts_of_one_burst_are_one_arrival(self) -> None:
+        burst = [1.0, *[0.001] * 20]
+        found = self.measured(*burst * 10)
+        self.assertEqual((found.measured, found.unusual), (10, self.measured(*[1.0] * 10).unusual))
 
 
 class RoundTripTests(SynchronousTestCase):

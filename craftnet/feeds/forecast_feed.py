@@ -60,7 +60,7 @@ class ForecastFeed(SessionFeed):
     def unsubscribe(self, subscriber: ISubscriber) -> None:
         """As in `Feed`."""
         if subscriber in self._expecting:
-            self._expecting = tuple(each for each in self._expecting if each is not subscriber)
+            self._expecting = tuple(each for each in self._expecting if each != subscriber)
         super().unsubscribe(subscriber)
 
     def end(self, code: CloseCode) -> None:

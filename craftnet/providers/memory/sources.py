@@ -1,10 +1,10 @@
-"""The three sources in memory, and the indexes they share: listeners by key, and recently accepted event ids."""
+"""The three sources in memory, and the index they share: recently accepted event ids."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import islice
-from typing import Any, Generic, TypeVar
+from typing import Any
 from uuid import UUID
 
 from twisted.internet.defer import Deferred, fail, succeed
@@ -29,47 +29,7 @@ from craftnet.interfaces import (
     ISessionSource,
 )
 from craftnet.providers.inspection import IEventTap, IListing, ITimedSessions, Page, Tap, Wanted
-
-Listener = TypeVar("Listener")
-
-
-class Listeners(Generic[Listener]):
-    """Listeners by key. A listener that is added twice is called once."""
-
-    def __init__(self) -> None:
-        # Keyed by the integer of the id: UUIDs are hashed and compared in Python. Nearly every key has one listener.
-        self._first: dict[int, Listener] = {}
-        self._others: dict[int, dict[Listener, None]] = {}
-
-    def add(self, key: UUID, listener: Listener) -> None:
-        """Adds a listener for `key`."""
-        first = self._first.setdefault(key.int, listener)
-        if first != listener:
-            self._others.setdefault(key.int, {})[listener] = None
-
-    def remove(self, key: UUID, listener: Listener) -> None:
-        """Removes a listener; unknown ones are ignored."""
-        number = key.int
-        others = self._others.get(number, {})
-        if listener in others:
-            del others[listener]
-        elif self._first.get(number) != listener:
-            return
-        elif others:
-            self._first[number] = following = next(iter(others))
-            del others[following]
-        else:
-            del self._first[number]
-        if not others:
-            self._others.pop(number, None)
-
-    def of(self, key: UUID) -> tuple[Listener, ...]:
-        """A copy of the listeners of `key`, since calling them may change the list."""
-        first = self._first.get(key.int)
-        if first is None:
-            return ()
-        return (first, *self._others.get(key.int, ()))
-
+from craftnet.runtime.multimap import Multimap
 
 MAX_SCANNED = 5000
 """States that are looked at for one page: about a millisecond."""
@@ -146,10 +106,9 @@ class MemorySessions:
         # Finished sessions in the order of their end, each with the time of its removal.
         self._finished: dict[int, float] = {}
         self._accepted = RecentIds(remembered_events)
-        self._listeners: Listeners[ISessionListener] = Listeners()
-        self._player_listeners: Listeners[IPlayerListener] = Listeners()
-        # Each player's sessions that have not ended, oldest first; both keyed by the integers of ids.
-        self._under_way: dict[int, dict[int, UUID]] = {}
+        self._listeners: Multimap[ISessionListener] = Multimap()
+        self._player_listeners: Multimap[IPlayerListener] = Multimap()
+        self._under_way: Multimap[UUID] = Multimap()  # each player's sessions that have not ended, oldest first.
         self._advance: Callable[[SessionState | None, Event], SessionState] = advance_session
         self.tap: Tap | None = None
 
@@ -177,7 +136,7 @@ class MemorySessions:
     def watch_player(self, player_id: UUID, listener: IPlayerListener) -> Deferred[Sequence[UUID]]:
         """As in `IPlayerSessions`."""
         self._player_listeners.add(player_id, listener)
-        return succeed(tuple(self._under_way.get(player_id.int, {}).values()))
+        return succeed(self._under_way.of(player_id))
 
     def unwatch_player(self, player_id: UUID, listener: IPlayerListener) -> None:
         """As in `IPlayerSessions`."""
@@ -219,21 +178,15 @@ class MemorySessions:
         self._states[key] = after
         if after.progress.status.terminal:
             self._finished[key] = self._clock.seconds() + self._retention
-            self._remove_from_player(after)
+            self._under_way.remove(after.player_id, session_id)
         elif before is None:
-            self._under_way.setdefault(after.player_id.int, {})[key] = session_id
+            self._under_way.add(after.player_id, session_id)
         for listener in self._listeners.of(session_id):
             listener.session_changed(after)
         if before is None:
             for player_listener in self._player_listeners.of(after.player_id):
                 player_listener.session_started(session_id)
         return ACCEPTED
-
-    def _remove_from_player(self, state: SessionState) -> None:
-        sessions = self._under_way.get(state.player_id.int, {})
-        sessions.pop(state.session_id.int, None)
-        if not sessions:
-            self._under_way.pop(state.player_id.int, None)
 
     def _make_room(self) -> None:
         if len(self._states) < self._capacity:
@@ -259,7 +212,7 @@ class MemoryMaterials:
         # Keyed by the integer of the id, in the order of the last change.
         self._states: dict[int, MaterialsState] = {}
         self._accepted = RecentIds(remembered_events)
-        self._listeners: Listeners[IMaterialListener] = Listeners()
+        self._listeners: Multimap[IMaterialListener] = Multimap()
         self.tap: Tap | None = None
 
     def get(self, session_id: UUID) -> Deferred[MaterialsState]:
@@ -316,7 +269,7 @@ class MemoryQueues:
         self._forgotten = 0
         self._by_session: dict[UUID, QueueEntry] = {}
         self._accepted = RecentIds(remembered_events)
-        self._listeners: Listeners[IQueueListener] = Listeners()
+        self._listeners: Multimap[IQueueListener] = Multimap()
         self.tap: Tap | None = None
 
     def page(self, cursor: str | None, limit: int, wanted: Wanted | None) -> Deferred[Page]:

@@ -165,6 +165,23 @@ class ForecastFeedTests(FeedTestCase):
         again = self.expecting(feed)
         self.assertEqual(figures(shown(again)[0])[:3], (8, 92, 115))
 
+    def test_an_equal_subscriber_leaves_for_the_other(self) -> None:
+        class Equal(RecordingWatcher):
+            def __eq__(self, other: object) -> bool:
+                return isinstance(other, Equal)
+
+            __hash__ = RecordingWatcher.__hash__
+
+        feed, watcher = self.feed(), Equal()
+        feed.expect(watcher)
+        self.successResultOf(feed.subscribe(watcher))
+        feed.unsubscribe(Equal())
+        self.assertFalse(feed.subscribed)
+        self.clock.advance(25.0)
+        self.successResultOf(feed.subscribe(watcher))  # this time it does not go by the expectation.
+        feed.refresh()
+        self.assertEqual(figures(shown(watcher)[-1])[0], 25)
+
     def test_counts_corrections_of_both(self) -> None:
         feed = self.feed()
         self.joined(feed)

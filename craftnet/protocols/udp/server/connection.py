@@ -33,7 +33,7 @@ from craftnet.protocols.udp.server.closing import Closing
 from craftnet.protocols.udp.server.packetizer import NO_SESSION, Key
 from craftnet.protocols.udp.server.path_validation import PathValidation
 from craftnet.protocols.udp.server.send_queue import NEVER, SendQueue
-from craftnet.protocols.udp.server.sessions import ConnectionSessions, SentState
+from craftnet.protocols.udp.server.sessions import ConnectionSessions, SentState, shared_report
 from craftnet.protocols.udp.server.tickets import SessionPermit, Ticket
 from craftnet.protocols.wire import codec
 from craftnet.protocols.wire.records import CloseReason, DatagramKind, FreshSecret
@@ -54,6 +54,7 @@ _PROBE_SIZE = OVERHEAD + codec.PROBE_SIZE
 
 NO_TABLES = codec.encode_held({})
 """The body of an ACK of a client without tables."""
+
 
 _SECRET = "secret"
 """The topic of a new session_token."""
@@ -321,7 +322,7 @@ class ServerConnection:
         match incoming.kind:
             case DatagramKind.ACK:
                 self.sessions.hold(codec.decode_held(incoming.body))
-                self.reported = NO_TABLES if incoming.body == NO_TABLES else incoming.body
+                self.reported = shared_report(incoming.body)
             case DatagramKind.HEARTBEAT:
                 measured = self.pulse.round_trip.smoothed is not None
                 self.pulse.heard(codec.decode_heartbeat(incoming.body), incoming.sequence, now, now)

@@ -65,8 +65,8 @@ class SessionFeeds(Protocol):
 
 
 @implementer(ISubscriber, IInspectable)
-class SessionSubscriber(Struct, eq=False, gc=False):
-    """Passes a session's feed to one connection."""
+class SessionSubscriber(Struct, frozen=True, gc=False):
+    """Passes a session's feed to one connection. Equal ones are one subscriber."""
 
     _server: UdpServer
     _peer: ServerConnection
@@ -127,7 +127,6 @@ class UdpServer(DatagramProtocol):
         self._seconds = clock.seconds
         self.followed = None if sessions is None else FollowedPlayers(sessions, self.add, clock)
         self._deadlines = endpoint.deadlines
-        self._watchers: dict[SentState, SessionSubscriber] = {}
         # Effects in progress, and those that arose meanwhile: performed in that order.
         self._effects: deque[Effect] = deque()
         self._performing = False
@@ -316,8 +315,8 @@ class UdpServer(DatagramProtocol):
                     self.followed.opened(peer)
             case SessionJoined(peer, session):
                 self._joined(peer, session)
-            case SessionLeft(_, session):
-                self._feeds.unsubscribe_session(session.session_id, self._watchers.pop(session))
+            case SessionLeft(peer, session):
+                self._feeds.unsubscribe_session(session.session_id, SessionSubscriber(self, peer, session.index))
             case ConnectionGone(peer):
                 reason = "none" if peer.finished is None else peer.finished.name.lower()
                 self._metrics.connection_closed(TRANSPORT, reason)
@@ -337,15 +336,15 @@ class UdpServer(DatagramProtocol):
             self._metrics.datagram("unsent")
 
     def _joined(self, peer: ServerConnection, session: SentState) -> None:
-        subscriber = self._watchers[session] = SessionSubscriber(self, peer, session.index)
+        subscriber = SessionSubscriber(self, peer, session.index)
         watching = self._feeds.subscribe_session(session.session_id, subscriber, None, peer.ticket.expects)
         watching.addCallbacks(
-            self._watched, self._not_watched, callbackArgs=(session, subscriber), errbackArgs=(peer, session)
+            self._watched, self._not_watched, callbackArgs=(peer, session), errbackArgs=(peer, session)
         )
 
-    def _watched(self, _: None, session: SentState, subscriber: SessionSubscriber) -> None:
-        if session not in self._watchers:  # unsubscribed in the meantime.
-            self._feeds.unsubscribe_session(session.session_id, subscriber)
+    def _watched(self, _: None, peer: ServerConnection, session: SentState) -> None:
+        if session.over or peer.finished is not None:  # unsubscribed in the meantime.
+            self._feeds.unsubscribe_session(session.session_id, SessionSubscriber(self, peer, session.index))
 
     def _not_watched(self, failure: Failure, peer: ServerConnection, session: SentState) -> None:
         missing = failure.check(NotFound) is not None

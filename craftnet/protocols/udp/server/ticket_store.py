@@ -15,6 +15,7 @@ from craftnet.errors import TooManyRequests
 from craftnet.protocols.udp.core.keys import SECRET_SIZE, SessionToken
 from craftnet.protocols.udp.core.negotiation import MAX_INDEXES, MAX_SESSIONS, Agreement
 from craftnet.protocols.udp.server.tickets import TICKET_IDLE_TIMEOUT, TOKEN_RENEWAL, SessionPermit, Ticket
+from craftnet.runtime.multimap import Multimap
 from craftnet.runtime.timers import Deadlines
 
 MAX_TICKETS = 20_000
@@ -46,7 +47,7 @@ class TicketStore:
         self._per_player = per_player
         self.renewal = renewal
         self._tickets: dict[int, Ticket] = {}
-        self._of_session: dict[UUID, tuple[Ticket, ...]] = {}  # nearly always one.
+        self._of_session: Multimap[Ticket] = Multimap()
         self._permits = 0
         self._deadlines: Deadlines[int] = Deadlines()
 
@@ -156,7 +157,7 @@ class TicketStore:
 
     def for_session(self, session_id: UUID, player_id: UUID) -> list[Ticket]:
         """A player's tickets for a session, oldest first."""
-        return [ticket for ticket in self._of_session.get(session_id, ()) if ticket.player_id == player_id]
+        return [ticket for ticket in self._of_session.of(session_id) if ticket.player_id == player_id]
 
     def _make_room(self, session_id: UUID, player_id: UUID, now: float, keep: Ticket | None = None) -> None:
         self._drop_lapsed(now)
@@ -173,18 +174,14 @@ class TicketStore:
         permit = SessionPermit(ticket.unused, session_id, expires, bearer)
         ticket.unused += 1
         ticket.permits = (*ticket.permits, permit)
-        self._of_session[session_id] = (*self._of_session.get(session_id, ()), ticket)
+        self._of_session.add(session_id, ticket)
         self._permits += 1
         return permit
 
     def _forget(self, ticket: Ticket, permit: SessionPermit) -> None:
         self._permits -= 1
-        left = list(self._of_session[permit.session_id])
-        left.remove(ticket)  # once: an ended session may have been added again.
-        if left:
-            self._of_session[permit.session_id] = tuple(left)
-        else:
-            del self._of_session[permit.session_id]
+        if all(each.session_id != permit.session_id for each in ticket.permits):  # else it was added again.
+            self._of_session.remove(permit.session_id, ticket)
 
     def _drop_lapsed(self, now: float) -> None:
         for connection_id in self._deadlines.due(now):

@@ -16,7 +16,7 @@ from craftnet.interfaces import (
     ISessionListener,
     ISessionSource,
 )
-from craftnet.providers.memory.sources import Listeners, MemoryMaterials, MemoryQueues, MemorySessions, RecentIds
+from craftnet.providers.memory.sources import MemoryMaterials, MemoryQueues, MemorySessions, RecentIds
 from craftnet.tests.contracts.source import (
     ACCEPTED,
     DUPLICATE,
@@ -277,32 +277,3 @@ class RecentIdsTests(SynchronousTestCase):
             recent.add(UUID(int=number))
         self.assertEqual(len(recent), 2)
         self.assertEqual([UUID(int=number) in recent for number in (1, 2, 3)], [False, True, True])
-
-
-class ListenersTests(SynchronousTestCase):
-    def test_empty_again(self) -> None:
-        """Nothing remains of unwatched keys."""
-        listeners: Listeners[str] = Listeners()
-        listeners.remove(SESSION, "unknown")
-        listeners.add(SESSION, "a")
-        listeners.add(SESSION, "b")
-        listeners.remove(SESSION, "a")
-        self.assertEqual(listeners.of(SESSION), ("b",))
-        listeners.remove(SESSION, "b")
-        self.assertEqual(listeners.of(SESSION), ())
-
-    def test_removing_many_takes_few_comparisons(self) -> None:
-        compared: list[object] = []
-
-        class Compared:
-            def __eq__(self, other: object) -> bool:
-                compared.append(other)
-                return self is other
-
-            __hash__ = object.__hash__
-
-        listeners: Listeners[Compared] = Listeners()
-        many = [Compared() for _ in range(100)]
-        for act, each in [*((listeners.add, each) for each in many), *((listeners.remove, each) for each in many)]:
-            act(PLAYER, each)
-        self.assertLess(len(compared), 500)

@@ -19,7 +19,7 @@ import socket
 import subprocess
 import sys
 import time
-from itertools import count, islice
+from itertools import count, islice, product
 from statistics import median
 from uuid import UUID
 
@@ -109,33 +109,30 @@ class Load:
     """Drives the benchmark: each acknowledgement triggers the next state."""
 
     def __init__(self, feeds: Feeds, server: UdpServer) -> None:
-        self._feeds = feeds
         self._server = server
         self._receive = server.datagramReceived
-        self._updates = [state(percent / 2) for percent in range(ROUNDS)]
-        self._sent = self._acknowledged = 0
+        delivers = [watcher.deliver for watcher in feeds.watchers]
+        updates = [state(percent / 2) for percent in range(ROUNDS)]
+        self._deliveries = product(updates, delivers)
+        self._left = IN_FLIGHT
         self.done: Deferred[None] = Deferred()
 
     def begin(self) -> None:
         """Sends the first states."""
         self._server.datagramReceived = self._received
-        for _ in range(IN_FLIGHT):
-            self._update()
-
-    def _update(self) -> None:
-        """Sends the next state to the next client."""
-        if self._sent < CLIENTS * ROUNDS:
-            number, self._sent = self._sent, self._sent + 1
-            self._feeds.watchers[number % CLIENTS].deliver(self._updates[number // CLIENTS])
+        for update, deliver in islice(self._deliveries, IN_FLIGHT):
+            deliver(update)
 
     def _received(self, datagram: bytes, addr: tuple[str, int]) -> None:
-        """Handles a datagram as the service does."""
+        """Handles a datagram as the service does, then sends the next state to the next client."""
         self._receive(datagram, addr)
-        self._acknowledged += 1
-        if self._acknowledged == CLIENTS * ROUNDS:
+        for update, deliver in self._deliveries:
+            deliver(update)
+            return
+        self._left -= 1  # of the last acknowledgements.
+        if not self._left:
             self._server.datagramReceived = self._receive
             self.done.callback(None)
-        self._update()
 
 
 async def echo(server: DatagramProtocol) -> float:

@@ -27,6 +27,7 @@ from zope.interface import implementer
 
 from craftnet.errors import ConfigurationError
 from craftnet.http.connection.tls import Handshaken, ServerTls, server_tls
+from craftnet.runtime.addresses import HostPort
 from craftnet.runtime.sockets import observe_accepting
 
 
@@ -184,8 +185,8 @@ class Listener(Service):
         host = None if self.port is None else self.port.getHost()
         if not isinstance(host, (IPv4Address, IPv6Address)):
             return str(host)
-        name = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host.host, host.host)
-        return f"{'https' if self.secure else 'http'}://{name}:{host.port}"
+        name = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host.host, host.host)
+        return f"{'https' if self.secure else 'http'}://{HostPort(name, host.port)}"
 
     def _opened(self, port: Any) -> None:
         self.port = port

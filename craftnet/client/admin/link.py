@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import cast
 
 import msgspec
-from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientProtocol
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
-from twisted.internet.interfaces import IDelayedCall, IStreamClientEndpoint
-from twisted.internet.protocol import Protocol
-from twisted.internet.ssl import optionsForClientTLS
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
-from craftnet import __version__
 from craftnet.client.core import endings
 from craftnet.client.core.address import Address
 from craftnet.client.core.endings import Ending, EndingKind
+from craftnet.client.transports.websocket_link import (
+    ClientWebSocket,
+    ClientWebSocketFactory,
+    LinkSettings,
+    websocket_endpoint,
+)
 from craftnet.clocks import IClock
 from craftnet.contract.admin.feed import AdminMessage, Subscribe, TraceRequest
 from craftnet.contract.messages import MALFORMED, to_json
@@ -36,65 +35,37 @@ Request = Subscribe | TraceRequest
 Heard = Callable[[AdminMessage], None]
 
 
-class _AdminProtocol(WebSocketClientProtocol):
+class _AdminConnection(ClientWebSocket):
     """One connection."""
 
-    requests: Sequence[Request] = ()
-    heard: Heard
-    clock: IClock
-
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, clock: IClock, requests: Sequence[Request], heard: Heard) -> None:
+        super().__init__(clock, SILENCE_TIMEOUT)
         self.ended: Deferred[Ending] = Deferred(lambda _: self.dropConnection(abort=True))
-        self._ending: Ending | None = None
-        self._silence: IDelayedCall | None = None
+        self._requests = requests
+        self._heard = heard
 
-    def connectionMade(self) -> None:
-        """Waits for the answer, with a limit."""
-        self._silence = self.clock.callLater(SILENCE_TIMEOUT, self._fail, endings.SILENT)
-        super().connectionMade()
-
-    def dataReceived(self, data: bytes) -> None:
-        """Octets arrived: the server is alive."""
-        if self._silence is not None and self._silence.active():
-            self._silence.reset(SILENCE_TIMEOUT)
-        super().dataReceived(data)
-
-    def failHandshake(self, reason: str) -> None:
-        """Autobahn rejected the answer; called again with more octets until that is complete."""
-        self._ending = endings.handshake_refused(self.data, complete=False)
-        if self._ending is not None:
-            super().failHandshake(reason)
+    def finished(self, ending: Ending) -> None:
+        """As in `ClientWebSocket`."""
+        if not self.ended.called:
+            self.ended.callback(ending)
 
     def onOpen(self) -> None:
         """Sends the requests for subscriptions and traces."""
-        for request in self.requests:
+        super().onOpen()
+        for request in self._requests:
             self.sendMessage(to_json(request))
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
-        """Passes a message on; those of a newer server that are not understood are left out."""
+        """Passes a message on; ignores those of a newer server that this client does not know."""
         try:
             message = _messages.decode(payload)
         except MALFORMED:
             return
         try:
-            self.heard(message)
+            self._heard(message)
         except Exception:  # standard output may be closed.
-            self._fail("the message could not be shown")
+            self.fail("the message could not be shown")
             self.ended.errback(Failure())
-
-    def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
-        """The connection is closed."""
-        if self._silence is not None and self._silence.active():
-            self._silence.cancel()
-        if self._ending is None and not self.is_open.called and self.data:
-            self._ending = endings.handshake_refused(self.data, complete=True)
-        if not self.ended.called:
-            self.ended.callback(self._ending or endings.websocket_closed(self.remoteCloseCode, self.remoteCloseReason))
-
-    def _fail(self, reason: str) -> None:
-        self._ending = endings.connection_lost(reason)
-        self.dropConnection(abort=True)
 
 
 class AdminLink:
@@ -144,23 +115,12 @@ class AdminLink:
         self._heard(message)
 
     async def _connect(self) -> Ending:
-        address = self._address
-        factory = WebSocketClientFactory(
-            address.admin_feed(),
-            protocols=["craftnet.json.v1"],
-            useragent=f"craftnet/{__version__}",
-            headers={"Authorization": f"Bearer {self._token}"},
-        )
-        factory.setProtocolOptions(maxFramePayloadSize=MAX_MESSAGE, maxMessagePayloadSize=MAX_MESSAGE)
-        protocol = _AdminProtocol()
-        protocol.requests, protocol.heard, protocol.clock = self._requests, self._hear, self._reactor
-        protocol.factory = factory
-        factory.buildProtocol = lambda addr: cast(Protocol, protocol)  # type: ignore[method-assign]  # just this one.
-        endpoint: IStreamClientEndpoint = HostnameEndpoint(self._reactor, address.host, address.port)
-        if address.secure:
-            endpoint = wrapClientTLS(optionsForClientTLS(address.host), endpoint)
+        settings = LinkSettings(self._address.admin_feed(), ("craftnet.json.v1",), MAX_MESSAGE, SILENCE_TIMEOUT)
+        connection = _AdminConnection(self._reactor, self._requests, self._hear)
         try:
-            await endpoint.connect(factory)
+            await websocket_endpoint(self._reactor, self._address).connect(
+                ClientWebSocketFactory(settings, self._token, connection)
+            )
         except Exception as error:  # Twisted has many.
             return endings.connection_lost(f"cannot connect: {str(error).rstrip('.')}")
-        return await protocol.ended
+        return await connection.ended

@@ -64,25 +64,33 @@ def websocket_endpoint(reactor: IClock, address: Address) -> IStreamClientEndpoi
     return endpoint
 
 
-class _ClientProtocol(WebSocketClientProtocol):
-    """One connection. Reports to the link, once, how it ended."""
+class ClientWebSocket(WebSocketClientProtocol):
+    """One connection of a client: bounds the server's silence, and finds out once how the connection ended.
 
-    def __init__(self, link: WebSocketLink) -> None:
+    Arguments:
+        silence_timeout: seconds without an octet after which an open connection counts as dead.
+    """
+
+    def __init__(self, clock: IClock, silence_timeout: float) -> None:
         super().__init__()
-        self._watch = link
+        self._clock = clock
+        self._silence_timeout = silence_timeout
         self._ending: Ending | None = None
         self._silence: IDelayedCall | None = None
 
+    def finished(self, ending: Ending) -> None:
+        """Called once, when the connection is closed."""
+        raise NotImplementedError
+
     def connectionMade(self) -> None:
         """The TCP or TLS connection is open."""
-        self._silence = self._watch.reactor.callLater(HANDSHAKE_TIMEOUT, self._fail, endings.SILENT)
+        self._silence = self._clock.callLater(HANDSHAKE_TIMEOUT, self.fail, endings.SILENT)
         super().connectionMade()
 
     def dataReceived(self, data: bytes) -> None:
         """Octets arrived: the server is alive."""
-        self._watch.received_octets += len(data)
         if self.is_open.called:
-            self._allow(self._watch.settings.silence_timeout)
+            self.allow(self._silence_timeout)
         super().dataReceived(data)
 
     def failHandshake(self, reason: str) -> None:
@@ -93,34 +101,7 @@ class _ClientProtocol(WebSocketClientProtocol):
 
     def onOpen(self) -> None:
         """The handshake is complete."""
-        self._allow(self._watch.settings.silence_timeout)
-        self._watch.opened()
-
-    def onMessage(self, payload: bytes, isBinary: bool) -> None:
-        """Handles one message of the feed, or an invalid one."""
-        try:
-            message: bytes | None = self._decompressed(payload, isBinary)
-        except UnknownDictionary as error:
-            self._watch.cannot_decompress()
-            self._fail(f"the server compresses messages in a way that this client does not support: {error}")
-            return
-        except BadCompressedMessage:
-            message = None
-        if message is not None and self._watch.heard(message):
-            return
-        if not isBinary and (answer := read_answer(payload)) is not None:
-            if isinstance(answer, TokenRefused):
-                self._watch.renew_later(RENEWAL_RETRY)
-        else:
-            self._fail("the server sent an invalid message")
-
-    def _decompressed(self, payload: bytes, binary: bool) -> bytes:
-        """The JSON of a message."""
-        if not binary:
-            return payload
-        if self.websocket_protocol_in_use != LZ4:
-            raise BadCompressedMessage("No binary message was negotiated.")
-        return decompress_message(payload)
+        self.allow(self._silence_timeout)
 
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
         """The connection is closed."""
@@ -129,33 +110,30 @@ class _ClientProtocol(WebSocketClientProtocol):
         if self._ending is None and not self.is_open.called:
             self._ending = endings.handshake_refused(self.data, complete=True) if self.data else None
         # Not the arguments: they hide a received close frame when the server did not close the TCP connection.
-        self._watch.closed(self._ending or endings.websocket_closed(self.remoteCloseCode, self.remoteCloseReason))
+        self.finished(self._ending or endings.websocket_closed(self.remoteCloseCode, self.remoteCloseReason))
 
-    def leave(self) -> None:
-        """Closes the connection, with a close frame if it is open."""
-        if self.is_open.called:
-            self._allow(CLOSE_TIMEOUT)
-            self.sendClose(1000)
-        else:
-            self.dropConnection(abort=True)
-
-    def _allow(self, seconds: float) -> None:
+    def allow(self, seconds: float) -> None:
         """Allows the server `seconds` of silence from now on; after a close frame the limit stays."""
         if self._silence is not None and self._silence.active() and self.state != self.STATE_CLOSING:
             self._silence.reset(seconds)
 
-    def _fail(self, reason: str) -> None:
+    def fail(self, reason: str) -> None:
+        """Drops the connection for this reason."""
         self._ending = endings.connection_lost(reason)
         self.dropConnection(abort=True)
 
 
-class _ClientFactory(WebSocketClientFactory):
-    """Makes the one connection of a link."""
+class ClientWebSocketFactory(WebSocketClientFactory):
+    """Builds one connection.
+
+    Arguments:
+        token: the bearer token.
+        connection: the connection.
+    """
 
     noisy = False
 
-    def __init__(self, link: WebSocketLink, token: str) -> None:
-        settings = link.settings
+    def __init__(self, settings: LinkSettings, token: str, connection: ClientWebSocket) -> None:
         super().__init__(
             settings.url,
             protocols=list(settings.offered),
@@ -172,13 +150,68 @@ class _ClientFactory(WebSocketClientFactory):
             closeHandshakeTimeout=0,
             serverConnectionDropTimeout=0,
         )
-        self._watch = link
+        self._connection = connection
 
     def buildProtocol(self, addr: IAddress | None) -> Protocol:
         """Returns the connection."""
-        connection = _ClientProtocol(self._watch)
-        connection.factory = self
-        return cast(Protocol, connection)
+        self._connection.factory = self
+        return cast(Protocol, self._connection)
+
+
+class _FeedConnection(ClientWebSocket):
+    """The connection of a link."""
+
+    def __init__(self, link: WebSocketLink) -> None:
+        super().__init__(link.reactor, link.settings.silence_timeout)
+        self._watch = link
+
+    def finished(self, ending: Ending) -> None:
+        """As in `ClientWebSocket`."""
+        self._watch.closed(ending)
+
+    def dataReceived(self, data: bytes) -> None:
+        """Counts the octets."""
+        self._watch.received_octets += len(data)
+        super().dataReceived(data)
+
+    def onOpen(self) -> None:
+        """Notifies the link."""
+        super().onOpen()
+        self._watch.opened()
+
+    def onMessage(self, payload: bytes, isBinary: bool) -> None:
+        """Handles one message of the feed, or an invalid one."""
+        try:
+            message: bytes | None = self._decompressed(payload, isBinary)
+        except UnknownDictionary as error:
+            self._watch.cannot_decompress()
+            self.fail(f"the server compresses messages in a way that this client does not support: {error}")
+            return
+        except BadCompressedMessage:
+            message = None
+        if message is not None and self._watch.heard(message):
+            return
+        if not isBinary and (answer := read_answer(payload)) is not None:
+            if isinstance(answer, TokenRefused):
+                self._watch.renew_later(RENEWAL_RETRY)
+        else:
+            self.fail("the server sent an invalid message")
+
+    def _decompressed(self, payload: bytes, binary: bool) -> bytes:
+        """The JSON of a message."""
+        if not binary:
+            return payload
+        if self.websocket_protocol_in_use != LZ4:
+            raise BadCompressedMessage("No binary message was negotiated.")
+        return decompress_message(payload)
+
+    def leave(self) -> None:
+        """Closes the connection, with a close frame if it is open."""
+        if self.is_open.called:
+            self.allow(CLOSE_TIMEOUT)
+            self.sendClose(1000)
+        else:
+            self.dropConnection(abort=True)
 
 
 class WebSocketLink(ABC):
@@ -203,7 +236,7 @@ class WebSocketLink(ABC):
         self._shown = ""
         self._following = False
         self._connecting: Deferred[None] | None = None
-        self._connection: _ClientProtocol | None = None
+        self._connection: _FeedConnection | None = None
         self._renewal: IDelayedCall | None = None
         self._renewing: Deferred[None] | None = None
 
@@ -269,8 +302,9 @@ class WebSocketLink(ABC):
         except Exception as error:  # the caller's token source may raise anything.
             self.closed(endings.without_token(error))
             return
-        connection: IProtocol = await self._endpoint.connect(_ClientFactory(self, self._shown))
-        self._connection = cast(_ClientProtocol, connection)
+        factory = ClientWebSocketFactory(self.settings, self._shown, _FeedConnection(self))
+        connection: IProtocol = await self._endpoint.connect(factory)
+        self._connection = cast(_FeedConnection, connection)
 
     def _unreachable(self, failure: Failure) -> None:
         if not failure.check(CancelledError):

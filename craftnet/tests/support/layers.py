@@ -106,7 +106,7 @@ LAYERS: dict[str, set[str]] = {
         *("craftnet", "contract", "client.core", "client.transports", "protocols.wire.codec"),
         *("protocols.udp.core", "protocols.udp.client", "protocols.websocket.core"),
     },
-    "craftnet.client.admin": {"craftnet", "contract", "contract.admin", "client.core"},
+    "craftnet.client.admin": {"contract", "contract.admin", "client.core", "client.transports"},
     "craftnet.client": {
         "client.admin",
         *("craftnet", "access", "client.core", "client.transports", "client.output", "client.load", "observe.audit"),

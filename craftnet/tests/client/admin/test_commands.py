@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from io import StringIO
 from pathlib import Path
@@ -38,8 +39,8 @@ class BrokenPipe(StringIO):
         raise BrokenPipeError
 
 
-class CommandTests(LiveTestCase):
-    """Each of them."""
+class CommandTestCase(LiveTestCase):
+    """A server, and commands for it."""
 
     def setUp(self) -> None:
         self.out, self.err = StringIO(), StringIO()
@@ -60,6 +61,20 @@ class CommandTests(LiveTestCase):
         with contextlib.suppress(CancelledError):
             await running
         self.assertTrue(wanted(self.out.getvalue()), self.out.getvalue() + self.err.getvalue())
+
+
+class IPv6Tests(CommandTestCase):
+    """A server at an IPv6 address, which stands in brackets in a Host header."""
+
+    settings = replace(LiveTestCase.settings, http=r"tcp6:0:interface=\:\:1", udp="off")
+
+    async def test_top(self) -> None:
+        self.assertEqual(await self.begin("top", "--once"), DONE, self.err.getvalue())
+        await self.shows(lambda text: text.count("deliveries/s") > 1, "top")
+
+
+class CommandTests(CommandTestCase):
+    """Each of them."""
 
     async def test_top(self) -> None:
         self.assertEqual(await self.begin("top", "--once"), DONE)

@@ -13,6 +13,7 @@ from uuid import uuid4
 
 import pyarrow.parquet
 from twisted.internet import reactor
+from twisted.internet.task import deferLater
 from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.access.development import SECRET_VARIABLE
@@ -149,7 +150,7 @@ class UdpPathTests(RecordedServiceCase):
         await until(lambda: any(peer.conditions.round_trip is not None for peer in udp.endpoint.peers.values()))
         (peer,) = udp.endpoint.peers.values()
         self.clock.advance(1.0)
-        await self.counted("written")  # the sample is taken meanwhile.
+        await deferLater(reactor, 0)  # the sample is taken in this turn of the reactor, before any datagram is read.
         measured = peer.conditions
         await self.stop()
         sample = rows(self.folder, "network")[-1]

@@ -7,7 +7,9 @@ are in this process and are not counted.
 
 The floor is N independent servers of one worker, each with its share of the players and of every batch: the cost of
 smaller batches and colder caches. The rest is the cost of forwarding events between workers. The same is measured with
-batches that are N times as large, so that each worker gets as many events of a batch as the one worker does.
+batches that are N times as large, so that each worker gets as many events of a batch as the one worker does. The same
+servers in turns, each batch answered before the next server gets one, show the price of running at the same time, which
+is the machine's.
 
     python bench/workers.py --watchers 2000 --rounds 15
 """
@@ -97,15 +99,29 @@ class Server:
                 frames -= octets.count(b'"type"')
 
 
-def play(servers: Sequence[Server], batch: int) -> list[float]:
-    """Publishes an event for every watcher of these servers; returns each worker's seconds of CPU."""
+def play(servers: Sequence[Server], batch: int, in_turns: bool = False) -> list[float]:
+    """Publishes an event for every watcher of these servers; returns each worker's seconds of CPU.
+
+    Arguments:
+        in_turns: sends each batch once the one before is answered; otherwise every server gets one at the same time.
+    """
     pids = [pid for each in servers for pid in each.pids]
     before = [_cpu(pid) for pid in pids]
-    for _ in zip(*(each.publishing(batch) for each in servers), strict=True):
+    publishing = [each.publishing(batch) for each in servers]
+    for _ in _in_turns(publishing) if in_turns else zip(*publishing, strict=True):
         pass
     for each in servers:
         each.read()
     return [_cpu(pid) - earlier for pid, earlier in zip(pids, before, strict=True)]
+
+
+def _in_turns(publishing: Sequence[Iterator[None]]) -> Iterator[None]:
+    for _ in publishing[0]:
+        next(publishing[0])  # reads the answer.
+        for other in publishing[1:]:
+            next(other)
+            next(other)
+        yield
 
 
 def _cpu(pid: int) -> float:
@@ -162,22 +178,25 @@ def main() -> None:
         alone, together, apart = [started(1, 1)], [started(several, 1)], [started(1, several) for _ in range(several)]
         batch = arguments.batch
         lots = [
-            (alone, batch),
-            (together, batch),
-            (apart, batch // several),
-            (together, batch * several),
-            (apart, batch),
+            (alone, batch, False),
+            (together, batch, False),
+            (apart, batch // several, False),
+            (apart, batch // several, True),
+            (together, batch * several, False),
+            (apart, batch, False),
+            (apart, batch, True),
         ]
-        rounds = [[play(servers, size) for servers, size in lots] for _ in range(arguments.rounds)]
+        rounds = [[play(*lot) for lot in lots] for _ in range(arguments.rounds)]
     costs = [[sum(lot) for lot in each] for each in rounds]
     used = [sum(each[1][number] for each in rounds) for number in range(several)]
     print(f"{watchers} watchers, medians of {arguments.rounds} rounds, CPU of the workers")
     print(
         f"  1 worker, {batch} events a batch   {median(each[0] for each in costs) / watchers * 1e6:6.1f} µs a delivery"
     )
-    for title, first in ((f"{batch} events a batch", 1), (f"{batch * several} events a batch", 3)):
+    for title, first in ((f"{batch} events a batch", 1), (f"{batch * several} events a batch", 4)):
         print(title)
-        for name, lot in ((f"{several} servers apart (floor)", first + 1), (f"{several} workers", first)):
+        names = (f"{several} workers", f"{several} servers apart (floor)", f"{several} servers apart, in turns")
+        for lot, name in reversed(list(enumerate(names, first))):
             cost, ratio = median(each[lot] for each in costs), median(each[lot] / each[0] for each in costs)
             print(f"  {name:26} {cost / watchers * 1e6:6.1f} µs a delivery   {ratio:5.2f} of one worker's")
         to_floor = median(each[first] / each[first + 1] for each in costs)

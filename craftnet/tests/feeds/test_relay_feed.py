@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import msgspec
 from hypothesis import given, settings
@@ -202,6 +202,13 @@ class FeedTests(FeedTestCase):
         self.assertEqual([part.complete for part in parts], [False, True])
 
 
+class FollowBefore(msgspec.Struct, array_like=True, tag="follow"):
+    """`Follow` without what was added later."""
+
+    subject: Subject
+    key: UUID
+
+
 class FixedEnd:
     """Forecasts that half of all crafts have ended at a time, and nine in ten 9 seconds later."""
 
@@ -236,6 +243,17 @@ class ForecastTests(FeedTestCase):
         self.happen(pause())
         (paused,) = self.read()
         self.assertIs(type(paused), RelayedProgress)
+
+    def test_servers_of_the_version_before(self) -> None:
+        """Their messages are shorter, and they ignore what is new at the end of ours."""
+        self.core.relay.receive(self.edge, b'[["follow","session","%s"]]' % str(SESSION).encode())
+        *_, followed = self.read()
+        assert isinstance(followed, Followed)
+        self.assertIsNone(followed.expected)
+        hello = read_message.decode(b'["hello",1,"e1"]')
+        self.assertEqual(hello, RelayHello(PROTOCOL, "e1", devices=False))
+        request = msgspec.json.encode(Follow(Subject.SESSION, SESSION, expected=True))
+        self.assertEqual(msgspec.json.decode(request, type=FollowBefore).key, SESSION)
 
     def test_not_for_edges_that_do_not_ask(self) -> None:
         self.assertIsNone(self.follow(expected=False).expected)

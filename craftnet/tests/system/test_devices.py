@@ -7,16 +7,25 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
+from twisted.trial.unittest import SynchronousTestCase
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from craftnet.access.principal import ADMIN
 from craftnet.devices.registry import GRACE
+from craftnet.errors import ConfigurationError
+from craftnet.feeds.hub import Hub
+from craftnet.nodes.node_group import NodeGroup
+from craftnet.server.build.base import build_base
+from craftnet.server.build.nodes import build_devices
+from craftnet.server.reload import Reloader
+from craftnet.server.settings import Settings
 from craftnet.tests.support.divided_case import DividedTestCase
 from craftnet.tests.support.event_source import StreamReader
+from craftnet.tests.support.fakes import SteppedReactor
 from craftnet.tests.support.live import LiveTestCase, Peer, envelope, in_thread, started, token
 from craftnet.tests.support.nodes import Node
 from craftnet.tests.support.redis_server import RedisServer
-from craftnet.tests.support.samples import OTHER_PLAYER, PLAYER, SESSION
+from craftnet.tests.support.samples import NOW, OTHER_PLAYER, PLAYER, SESSION
 
 
 def queued(position: int, player_id: UUID = PLAYER) -> dict[str, Any]:
@@ -212,3 +221,16 @@ class DevicesOnTwoNodesTests(LiveTestCase):
         self.assertEqual(online(message), {"phone": True, "desk": True})
         await self.publish(queued(1))
         self.assertEqual((await phone.receive())["type"], "queue_position")
+
+
+class RefusedSettingsTests(SynchronousTestCase):
+    def test_a_shared_back_end_without_devices(self) -> None:
+        settings = Settings(backend="redis:port=1", devices=True)
+        base = build_base(settings, SteppedReactor(NOW), Reloader(settings, lambda: settings))
+        backend: Any = base.state.backend
+        backend.devices = None
+        hub = Hub(base.state.sources, base.reactor, base.metrics)
+        error = self.assertRaises(
+            ConfigurationError, build_devices, base, hub, NodeGroup("here", None, base.reactor), None
+        )
+        self.assertIn("--devices needs a back end that keeps the devices of all nodes, such as redis", str(error))

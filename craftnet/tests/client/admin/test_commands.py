@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from uuid import uuid4
 import msgspec
 from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from craftnet.access.principal import ADMIN, PUBLISH
 from craftnet.client.admin.commands import DONE, REFUSED, REJECTED, AdminCommands
@@ -67,6 +68,14 @@ class IPv6Tests(CommandTestCase):
     """A server at an IPv6 address, which stands in brackets in a Host header."""
 
     settings = replace(LiveTestCase.settings, http=r"tcp6:0:interface=\:\:1", udp="off")
+
+    def setUp(self) -> None:
+        try:
+            with socket.socket(socket.AF_INET6) as probe:
+                probe.bind(("::1", 0))
+        except OSError:
+            raise SkipTest("this machine has no IPv6") from None
+        super().setUp()
 
     async def test_top(self) -> None:
         self.assertEqual(await self.begin("top", "--once"), DONE, self.err.getvalue())

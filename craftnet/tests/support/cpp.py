@@ -17,8 +17,8 @@ from craftnet.tests.support.samples import PLAYER, SESSION
 ROOT = Path(craftnet.__file__).parent.parent
 DIRECTORY = ROOT / "clients" / "cpp"
 BUILD = ROOT / "build" / "cpp"
-PROGRAMS = ("craftnet-tests", "craftnet-watch", "craftnet-size")
-"""What the tests use. `make test-cpp` and `make check-cpp` build the rest, which only has to compile."""
+PROGRAMS = ("craftnet-tests", "craftnet-watch", "craftnet-size", "craftnet-bench")
+"""All but `craftnet-clash`, which only has to compile: `make test-cpp` and `make check-cpp` build it."""
 
 
 @cache

@@ -194,7 +194,7 @@ class ServerConnection:
             self.path = self.path or PathValidation()
             self.path.heard(address, len(datagram))
         self.pace.acknowledged(self.channel.acknowledged, now)
-        self._note_landed(self.send_queue.acknowledged(incoming.arrivals))
+        self._note_landed(self.send_queue.acknowledged(incoming.arrivals, now))
         left: Output = []
         if self.closing_state is not None and self.closing_state.landed(incoming.arrivals.covers):
             self.finished = self.closing_state.reason

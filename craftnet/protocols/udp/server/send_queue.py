@@ -203,7 +203,7 @@ class SendQueue:
             self.waiting = _NOTHING
         return datagrams
 
-    def acknowledged(self, arrivals: AcknowledgedDatagrams) -> list[Key]:
+    def acknowledged(self, arrivals: AcknowledgedDatagrams, now: float) -> list[Key]:
         """Removes and returns what has arrived, except for the single record in flight."""
         if self.single is not None:
             behind = arrivals.newest - self.single_sequence
@@ -219,13 +219,19 @@ class SendQueue:
         if landed:
             for key in landed:
                 del self.flying[key]
-            self.attempts, self.doubles_at = 0, NEVER
+            doubled, self.attempts, self.doubles_at = self.attempts, 0, NEVER
             self.packable = True
-            self._note_flying()
+            if doubled:
+                self.hasten(now)
+            else:
+                self._note_flying()
         return landed
 
     def hasten(self, now: float) -> None:
-        """A round trip was measured for the first time: what is in flight need not wait as long as without one."""
+        """The timeout has become shorter, by a measured round trip or an acknowledgement after lost datagrams.
+
+        What is in flight need not wait longer than what is sent now.
+        """
         self._spread()
         until = now + self.timeout
         for record in self.flying.values():

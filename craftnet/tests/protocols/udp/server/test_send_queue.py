@@ -62,9 +62,9 @@ class SendQueueTests(SynchronousTestCase):
         self.assertEqual(self._flush(0.0), [b"newother"])
         self.queue.put(0, "a", [b"newest"])
         self.assertEqual(self._flush(0.0), [b"newest"])
-        self.queue.acknowledged(arrived(1))
+        self.queue.acknowledged(arrived(1), 0.0)
         self.assertFalse(self.queue.empty)
-        self.queue.acknowledged(arrived(2))
+        self.queue.acknowledged(arrived(2), 0.0)
         self.assertTrue(self.queue.empty)
 
     def test_sessions_stand_together_behind_their_selectors(self) -> None:
@@ -118,7 +118,7 @@ class SendQueueTests(SynchronousTestCase):
             now = step / 10
             self.queue.put(0, "often", [b"often"])
             repeated += [now for body in self._flush(now) if b"lost" in body]
-            self.queue.acknowledged(arrived(*range(2, 100)))
+            self.queue.acknowledged(arrived(*range(2, 100)), now)
             if repeated:
                 break
         self.assertEqual(repeated, [1.1])
@@ -139,6 +139,19 @@ class SendQueueTests(SynchronousTestCase):
             [(timeout, b"a"), (0.5 + timeout, b"b"), (3 * timeout, b"a"), (0.5 + 3 * timeout, b"b")],
         )
 
+    def test_an_acknowledgement_ends_the_doubled_wait(self) -> None:
+        """What was sent while nothing arrived is repeated as soon as what is sent now."""
+        timeout = 1.0 + MAX_ACK_DELAY
+        self.queue.put(0, "a", [b"a"])
+        self._flush(0.0)
+        self._flush(timeout)
+        self.queue.put(0, "b", [b"b"])
+        self._flush(timeout + 0.1)
+        self.assertEqual(self.queue.deadline, 3 * timeout)
+        self.queue.acknowledged(arrived(3), timeout + 0.2)
+        self.assertEqual(self.queue.deadline, timeout + 0.2 + timeout)
+        self.assertEqual(self._flush(self.queue.deadline), [b"a"])
+
     def test_an_acknowledgement_that_waited_for_company_is_waited_for(self) -> None:
         """On a line that always takes as long, the timeout comes down to the round trip itself."""
         trip = RoundTrip()
@@ -152,7 +165,7 @@ class SendQueueTests(SynchronousTestCase):
     def test_only_the_missing_part_is_repeated(self) -> None:
         self.queue.put(0, "a", [b"1" * 90, b"2" * 90, b"3" * 90])
         self._flush(0.0)
-        self.queue.acknowledged(arrived(1, 3))
+        self.queue.acknowledged(arrived(1, 3), 0.0)
         self.assertEqual(self._flush(self.queue.deadline), [b"2" * 90])
 
     def test_repeating_goes_on_at_the_slowest_pace(self) -> None:
@@ -173,7 +186,7 @@ class SendQueueTests(SynchronousTestCase):
         sent, now = len(first), 0.0
         while sent < 200:
             now = self.queue.deadline
-            self.queue.acknowledged(arrived(*range(1, 1000)))
+            self.queue.acknowledged(arrived(*range(1, 1000)), now)
             sent += len(self._flush(now))
         self.assertAlmostEqual(now, 200 * 148 / MAX_RATE - BURST_SECONDS, places=2)
 
@@ -243,7 +256,7 @@ class CompressedSendQueueTests(SynchronousTestCase):
         return self.protection.kinds[before:]
 
     def _arrived(self, *sequences: int) -> list[Key]:
-        return self.queue.acknowledged(arrived(*sequences))
+        return self.queue.acknowledged(arrived(*sequences), 0.0)
 
     def _several(self, session: int = 0) -> None:
         """Something that takes more than one datagram, packed."""
@@ -313,7 +326,7 @@ class CompressedSendQueueTests(SynchronousTestCase):
         while queue.deadline < 0.1:
             queue.flush(max(0.0, queue.deadline))
         self.assertEqual(algorithm.tries, 1)
-        queue.acknowledged(arrived(*range(1, 1000)))
+        queue.acknowledged(arrived(*range(1, 1000)), 0.1)
         while queue.deadline < 0.5:
             queue.flush(queue.deadline)
         self.assertEqual(algorithm.tries, 2)

@@ -52,7 +52,8 @@ class World:
             self.replica = RedisServer(
                 *("--replicaof", "127.0.0.1", str(self.redis.port), "--repl-diskless-sync-delay", "0"), durable=True
             )
-            self._sentinel = Sentinel(self.redis.port)
+            # It fails over when it is told to, and not because this machine is busy.
+            self._sentinel = Sentinel(self.redis.port, down_after=30_000)
         self.relays = [] if sentinel else [Relay(self.redis.port) for _ in range(nodes)]
         self.clocks = [SystemClock(scratch / f"clock-{number}") for number in range(nodes)]
         self.nodes: list[Node] = []

@@ -94,12 +94,17 @@ class RedisServer:
 
 
 class Sentinel(RedisServer):
-    """One sentinel, which decides alone: it looks after the master at `port`, and calls it mymaster."""
+    """One sentinel, which decides alone: it looks after the master at `port`, and calls it mymaster.
 
-    def __init__(self, master: int, *lines: str) -> None:
+    Arguments:
+        down_after: milliseconds of silence after which the replica becomes the master.
+    """
+
+    def __init__(self, master: int, *lines: str, down_after: int = 300) -> None:
         super().__init__()
         mine = [f"port {self.port}", "bind 127.0.0.1", f"dir {self.folder}", *lines]
-        mine += [f"sentinel monitor mymaster 127.0.0.1 {master} 1", "sentinel down-after-milliseconds mymaster 300"]
+        mine += [f"sentinel monitor mymaster 127.0.0.1 {master} 1"]
+        mine += [f"sentinel down-after-milliseconds mymaster {down_after}"]
         self._file = Path(self.folder) / "sentinel.conf"
         self._file.write_text("\n".join([*mine, "sentinel failover-timeout mymaster 5000", ""]))
 

@@ -73,7 +73,7 @@ def deliver(states: list[State], agreement: Agreement) -> tuple[list[bytes], flo
         begun = process_time()
         datagrams += queue.flush(now)
         spent += process_time() - begun
-        queue.acknowledged(AcknowledgedDatagrams(channel.sent, (1 << channel.sent) - 1))
+        queue.acknowledged(AcknowledgedDatagrams(channel.sent, (1 << channel.sent) - 1), now)
         now += 1.0
     return datagrams, spent * 1e6
 

@@ -221,7 +221,8 @@ class MirrorTable:
         """Drops unused copies, ends sessions that the core did not restore, and repeats refused requests."""
         now = self._now()
         for name, mirror in tuple(self._mirrors.items()):
-            if not mirror.listened and mirror.left + self._linger <= now:
+            # A copy that is not current may be waited for.
+            if not mirror.listened and mirror.current and mirror.left + self._linger <= now:
                 self._forget(name)
                 if self._connected:
                     self.request(Unfollow(*name))

@@ -71,6 +71,18 @@ class AskingTests(TableTestCase):
         self.assertEqual(len(self.table), 0)
         self.table.receive(RelayedSession(SESSION, session(2)))  # it was on its way.
 
+    def test_not_left_before_the_answer(self) -> None:
+        """A slow answer releases who waits for it, however soon copies are dropped."""
+        self.connect()
+        waiting = self.table.open(SessionMirror, SESSION).answered.wait()
+        self.clock.advance(100.0)
+        self.table.turn()
+        self.assertEqual(self.table.take_requests(), [FOLLOW])
+        self.table.receive(followed(session(1)))
+        self.successResultOf(waiting)
+        self.table.turn()
+        self.assertEqual(self.table.take_requests(), [Unfollow(Subject.SESSION, SESSION)])
+
     def test_bounded_requests(self) -> None:
         """What may wait in the core for an edge is bounded, so the edge asks for a part at a time."""
         self.connect()

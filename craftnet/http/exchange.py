@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import cached_property, lru_cache, partial
 from http import HTTPStatus
+from itertools import chain
 from typing import Any, ClassVar, Generic, TypeVar
 from uuid import UUID
 
@@ -323,7 +324,7 @@ def response_octets(
         policy: header fields besides those of the response.
     """
     lines = [f"HTTP/1.1 {response.status} {reason_phrase(response.status)}"]
-    lines += [f"{name}: {value}" for name, value in {**response.fields, **policy}.items()]
+    lines += [f"{name}: {value}" for name, value in chain(response.fields.items(), policy.items())]
     lines.append(_date(int(now)))
     if last:
         lines.append("Connection: close")

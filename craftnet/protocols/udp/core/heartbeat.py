@@ -76,8 +76,7 @@ class RoundTrip(Struct, eq=False, gc=False):
             self.smoothed = seconds
             self.variation = seconds / 2
         else:
-            self.variation += (abs(self.smoothed - seconds) - self.variation) / 4
-            self.smoothed += (seconds - self.smoothed) / 8
+            self.smoothed, self.variation = _smoothed(self.smoothed, self.variation, seconds)
         timeout = self.smoothed + 4 * self.variation
         self.timeout = MIN_TIMEOUT if timeout < MIN_TIMEOUT else min(MAX_TIMEOUT, timeout)
 
@@ -108,8 +107,7 @@ class ArrivalGaps(Struct, eq=False, gc=False):
         if not self.measured:
             self.gap, self.deviation = seconds, seconds / 2
         else:
-            self.deviation += (abs(self.gap - seconds) - self.deviation) / 4
-            self.gap += (seconds - self.gap) / 8
+            self.gap, self.deviation = _smoothed(self.gap, self.deviation, seconds)
         self.measured += 1
 
     @property
@@ -245,6 +243,11 @@ class Heartbeats(Struct, eq=False, gc=False):
     def forget_path(self) -> None:
         """The other side has moved: measurements of the old path mean nothing."""
         self.round_trip.forget()
+
+
+def _smoothed(mean: float, deviation: float, seconds: float) -> tuple[float, float]:
+    """The smoothed mean and mean deviation after another measurement (RFC 6298 section 2.3)."""
+    return mean + (seconds - mean) / 8, deviation + (abs(mean - seconds) - deviation) / 4
 
 
 def _microseconds(seconds: float) -> int:

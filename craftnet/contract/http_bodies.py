@@ -81,7 +81,7 @@ class UdpConnectRequest(Struct, frozen=True, omit_defaults=True, kw_only=True):
     all_sessions: bool = False
     """Whether the connection shall carry all sessions of the player, as they start and end."""
     expected: bool = False
-    """Whether progress shall be that by which crafts are expected to go on, where the server has learned it."""
+    """Whether the connection shall carry the expected progress, if the server has learned how long crafts take."""
 
 
 USUAL_TOLERANCE = 0.5

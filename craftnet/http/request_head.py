@@ -286,7 +286,7 @@ def path_and_query(target: bytes) -> tuple[tuple[str, ...], dict[str, tuple[str,
     path, _, query = target.decode("ascii").partition("?")
     segments: Iterable[str] = path.removeprefix("/").split("/")
     try:
-        if "%" in path:  # most paths have none, and a request passes here on its way
+        if "%" in path:  # as in few paths; unquoting takes calls for each segment.
             segments = [unquote(segment, errors="strict") for segment in segments]
         pairs = parse_qsl(query, errors="strict", keep_blank_values=True) if query else []
     except UnicodeDecodeError:

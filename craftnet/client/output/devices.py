@@ -51,7 +51,7 @@ class KnownDevices:
             self._messages.popitem(last=False)
 
     def device_message(self, message: DeviceMessage) -> Iterator[str]:
-        """Takes a message; returns what is new, in words."""
+        """Records a message; yields what is new, in words."""
         if isinstance(message, DeviceRefused):
             yield f"the server refused: {wording.printable(message.message)}"
             return

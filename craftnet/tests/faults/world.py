@@ -52,7 +52,7 @@ class World:
             self.replica = RedisServer(
                 *("--replicaof", "127.0.0.1", str(self.redis.port), "--repl-diskless-sync-delay", "0"), durable=True
             )
-            # It fails over when it is told to, and not because this machine is busy.
+            # It fails over on command only: on a busy machine, a slow answer must not start another failover.
             self._sentinel = Sentinel(self.redis.port, down_after=30_000)
         self.relays = [] if sentinel else [Relay(self.redis.port) for _ in range(nodes)]
         self.clocks = [SystemClock(scratch / f"clock-{number}") for number in range(nodes)]

@@ -112,7 +112,7 @@ class RunTests(SynchronousTestCase):
         self.failureResultOf(waiting, ValueError)
 
     def test_cancelled(self) -> None:
-        """As with `Deferred.fromCoroutine`, what it waits for is cancelled."""
+        """Cancels the Deferred for which the coroutine waits, as `Deferred.fromCoroutine` does."""
         waiting = self.waiting()
         self.first.callback(1)
         waiting.cancel()

@@ -40,7 +40,7 @@ RESYNC_SPACING = 1.0
 
 UNSTEADY_SECONDS = 60.0
 """Seconds after a change of address during which a heartbeat is sent every `PROBING` seconds: another change is likely,
-and a client behind a NAT does not notice it but by an unusual silence."""
+and a client behind a NAT notices it only by an unusual silence."""
 
 
 class Connected(Struct, frozen=True):

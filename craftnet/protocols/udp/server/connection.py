@@ -55,7 +55,6 @@ _PROBE_SIZE = OVERHEAD + codec.PROBE_SIZE
 NO_TABLES = codec.encode_held({})
 """The body of an ACK of a client without tables."""
 
-
 _SECRET = "secret"
 """The topic of a new session_token."""
 

@@ -25,6 +25,7 @@ from msgspec import field
 
 from craftnet.protocols.udp.core.pacing import IP_UDP_HEADERS, MAX_RATE, MIN_RATE, Pacer
 from craftnet.protocols.udp.core.path_stats import OBSERVED_DATAGRAMS, DeliveryRecord, PathStats
+from craftnet.protocols.udp.core.written_often import written_often
 
 START_RATE = 10_000
 """Bytes per second on a path that was not measured yet."""
@@ -136,6 +137,7 @@ def trend(samples: Sequence[DelaySample]) -> Trend:
     return Trend(slope, sum(distances) / number)
 
 
+@written_often
 class DelayPacer(Pacer):
     """Releases datagrams according to a rate that follows from predicted queues.
 

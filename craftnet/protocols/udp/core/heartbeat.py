@@ -7,6 +7,7 @@ from math import inf
 
 from msgspec import Struct, field
 
+from craftnet.protocols.udp.core.written_often import written_often
 from craftnet.protocols.wire.records import HeartbeatBody
 
 INITIAL_TIMEOUT = 1.0
@@ -118,6 +119,7 @@ class ArrivalGaps(Struct, eq=False, gc=False):
         return max(MIN_SILENCE, self.gap + UNUSUAL_DEVIATIONS * self.deviation)
 
 
+@written_often
 class Heartbeats(Struct, eq=False, gc=False):
     """The heartbeats of one connection, from one side.
 

@@ -8,6 +8,7 @@ from typing import ClassVar
 from msgspec import Struct
 
 from craftnet.protocols.udp.core.path_stats import DeliveryRecord, PathStats
+from craftnet.protocols.udp.core.written_often import written_often
 
 MAX_RATE = 50_000
 """Maximum bytes per second to one client, IP and UDP headers included."""
@@ -32,6 +33,7 @@ _CREEP = MAX_RATE / 20
 _FORGETTING = 32
 
 
+@written_often
 class Pacer(Struct, eq=False, gc=False):
     """Releases datagrams according to the rate.
 

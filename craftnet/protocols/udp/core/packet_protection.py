@@ -10,6 +10,7 @@ from craftnet.protocols.udp.core.key_update import KEY_UPDATE_PERIOD, OpeningKey
 from craftnet.protocols.udp.core.keys import TrafficKey
 from craftnet.protocols.udp.core.path_stats import DeliveryRecord, PathStats, missing_share
 from craftnet.protocols.udp.core.replay_window import ReplayWindow, expand
+from craftnet.protocols.udp.core.written_often import written_often
 from craftnet.protocols.wire import codec
 from craftnet.protocols.wire.layouts import MAC_SIZE
 from craftnet.protocols.wire.records import DatagramKind
@@ -48,6 +49,7 @@ class ReceivedDatagram(Struct, frozen=True, gc=False):
     body: bytes
 
 
+@written_often
 class PacketProtection(ReplayWindow, kw_only=True, eq=False, gc=False):
     """Numbers and seals sent datagrams; verifies and opens received ones. Its replay window is a part of it.
 

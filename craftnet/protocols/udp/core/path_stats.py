@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from craftnet.protocols.udp.core.written_often import written_often
+
 SETTLED_DATAGRAMS = 8
 """Sequences by which a missing datagram must be behind the newest to count as lost rather than late."""
 
@@ -49,6 +51,7 @@ def missing_share(arrived: int, newest: int) -> float:
     return 1.0 - (arrived >> SETTLED_DATAGRAMS & (1 << counted) - 1).bit_count() / counted
 
 
+@written_often
 class DeliveryRecord(Struct, eq=False, gc=False):
     """Which of our last datagrams are known to have arrived.
 

@@ -208,7 +208,7 @@ def general_path_only(case: SynchronousTestCase) -> Iterator[None]:
     """Meanwhile nothing takes a fast path."""
     patches = [
         case.patch(dispatcher, "lone_progress", lambda *arguments: None),
-        case.patch(dispatcher, "take_acknowledgement", lambda *arguments: False),
+        case.patch(dispatcher, "take_acknowledgement", lambda *arguments: None),
         case.patch(dispatcher, "PacketProtection", GeneralChannel),
     ]
     try:

@@ -117,12 +117,14 @@ class TrafficKey(Struct, eq=False, gc=False):
     `rest`.
 
     Attributes:
-        kept: the AEAD object and the IV, while they are kept.
+        kept: the AEAD object, while it is kept.
+        iv_number: the IV as a number, while the AEAD object is kept.
     """
 
     _secrets: bytes  # the key, the IV, then the secret of the next generation.
     _label: bytes
-    kept: tuple[AESGCM, int] | None = None
+    kept: AESGCM | None = None
+    iv_number: int = 0
     _uses: int = 0  # not counted any more once the object is kept.
 
     __repr__ = object.__repr__
@@ -154,15 +156,16 @@ class TrafficKey(Struct, eq=False, gc=False):
     def replace(self, successor: TrafficKey) -> None:
         """Becomes the key of the next generation."""
         self._secrets, self.kept, self._uses = successor._secrets, successor.kept, successor._uses
+        self.iv_number = successor.iv_number
 
     def rest(self) -> None:
         """Some time has passed: drops the AEAD object until it is used often again."""
-        self.kept, self._uses = None, 0
+        self.kept, self.iv_number, self._uses = None, 0, 0
 
     def seal(self, sequence: int, header: bytes, content: bytes) -> bytes:
         """The encrypted content with its tag. No sequence is ever used twice with one key."""
-        cipher, iv = self.kept or self.made()
-        return cipher.encrypt((iv ^ sequence).to_bytes(_IV_SIZE, "big"), content, header)
+        cipher, iv = (self.kept, self.iv_number) if self.kept else self.made()
+        return cipher.encrypt((iv ^ sequence).to_bytes(_IV_SIZE), content, header)
 
     def open(self, sequence: int, header: bytes, sealed: bytes) -> bytes:
         """The decrypted content.
@@ -170,20 +173,19 @@ class TrafficKey(Struct, eq=False, gc=False):
         Raises:
             BadDatagram: header or content are not what was sealed under this sequence.
         """
-        cipher, iv = self.kept or self.made()
+        cipher, iv = (self.kept, self.iv_number) if self.kept else self.made()
         try:
-            return cipher.decrypt((iv ^ sequence).to_bytes(_IV_SIZE, "big"), sealed, header)
+            return cipher.decrypt((iv ^ sequence).to_bytes(_IV_SIZE), sealed, header)
         except InvalidTag:
             raise BadDatagram("forged", "the tag is wrong") from None
 
     def made(self) -> tuple[AESGCM, int]:
         """The AEAD object and the IV for one use; kept once there were enough."""
-        secrets = self._secrets
-        made = AESGCM(secrets[:_KEY_SIZE]), int.from_bytes(secrets[_KEY_SIZE : _KEY_SIZE + _IV_SIZE], "big")
+        cipher, iv = AESGCM(self.key), int.from_bytes(self.iv)
         self._uses += 1
         if self._uses >= OFTEN:
-            self.kept = made
-        return made
+            self.kept, self.iv_number = cipher, iv
+        return cipher, iv
 
 
 def client_key(secret: bytes, client_nonce: bytes, server_nonce: bytes) -> TrafficKey:

@@ -102,14 +102,11 @@ class ServerConnection:
 
     Attributes:
         address: the address of the client.
-        connection_id: the id in its datagrams.
         channel: seals, opens and numbers the datagrams.
         closing_state: its end, once that has begun.
         finished: why it closed; None while it has not.
-        former: the address before the last move; None until the client moves. The recorder of moves resets it.
         full_at: the state of its `BUCKET`.
         send_queue: what is still to be sent.
-        pace: how much may be sent.
         path: the validation of the client's next address; None until the first datagram from another one.
         pulse: round trip and clock offset.
         reported: the body of the last ACK; a repetition has nothing new.
@@ -119,7 +116,7 @@ class ServerConnection:
 
     __slots__ = (
         *("_alarm", "_counts", "_random", "_resync_at", "_resync_from", "_sync_at", "_terms"),
-        *("address", "channel", "closing_state", "connection_id", "finished", "former", "full_at", "pace", "path"),
+        *("address", "channel", "closing_state", "finished", "full_at", "path"),
         *("pulse", "reported", "send_queue", "sessions", "ticket"),
     )
 
@@ -137,21 +134,23 @@ class ServerConnection:
         self.finished: CloseReason | None = None
         self.pulse = Heartbeats(terms.heartbeat, now)
         self.ticket = ticket
-        self.connection_id = ticket.connection_id
         self.address = address
-        self.former: Address | None = None
         self.path: PathValidation | None = None
         self.channel = channel
         self._terms = terms
         self._random = random
-        self.pace = pacer(terms.congestion)
-        self.send_queue = SendQueue(ticket.agreement, channel, self.pulse.round_trip, self.pace)
+        self.send_queue = SendQueue(ticket.agreement, channel, self.pulse.round_trip, pacer(terms.congestion))
         self.sessions = ConnectionSessions.of(ticket, self.send_queue)
         self.full_at = self._resync_from = NEVER
         self._sync_at = self._resync_at = inf
         self.closing_state: Closing | None = None
         self.reported = NO_TABLES
         self._alarm = now  # when there is something to do besides flushing the queue.
+
+    @property
+    def connection_id(self) -> int:
+        """The id in its datagrams."""
+        return self.channel.connection_id
 
     @property
     def player_id(self) -> UUID:
@@ -192,7 +191,7 @@ class ServerConnection:
         if address != self.address and incoming.sequence == self.channel.newest:
             self.path = self.path or PathValidation()
             self.path.heard(address, len(datagram))
-        self.pace.acknowledged(self.channel.acknowledged, now)
+        self.send_queue.pace.acknowledged(self.channel.acknowledged, now)
         self._note_landed(self.send_queue.acknowledged(incoming.arrivals, now))
         left: Output = []
         if self.closing_state is not None and self.closing_state.landed(incoming.arrivals.covers):
@@ -327,19 +326,20 @@ class ServerConnection:
                 self.pulse.heard(codec.decode_heartbeat(incoming.body), incoming.sequence, now, now)
                 if not measured:
                     self.send_queue.hasten(now)
-                self.pace.adapt(self.conditions, now)
+                self.send_queue.pace.adapt(self.conditions, now)
             case DatagramKind.RESYNC:
                 codec.decode_nothing(incoming.body)
                 self._resync_at = max(now, self._resync_from)
             case DatagramKind.LEAVE:
                 return self._end(self.sessions.named(codec.decode_leave(incoming.body)), CloseReason.LEFT, now)
             case DatagramKind.PATH_RESPONSE:
-                delay = (self.path or PathValidation()).answered(codec.decode_probe(incoming.body), address, now)
-                self.address, self.former = address, self.former or self.address
+                path = self.path or PathValidation()
+                delay = path.answered(codec.decode_probe(incoming.body), address, now)
+                self.address, path.former = address, path.former or self.address
                 self._counts.migrations.value += 1
                 self.pulse.forget_path()
                 self.pulse.round_trip.measured(delay)
-                self.pace.forget_path()
+                self.send_queue.pace.forget_path()
                 self._resync_at = max(now, self._resync_from)
             case DatagramKind.CLOSE:
                 codec.decode_close(incoming.body)

@@ -174,7 +174,11 @@ class UdpServer(DatagramProtocol):
         if datagram is None:
             self.update(peer, state, index, update)
         elif datagram:
-            self._write(datagram, peer.address)
+            try:
+                self._send(datagram, peer.address)
+                self._octets.sent.value += len(datagram)
+            except OSError:  # as in `_write`.
+                self._metrics.datagram("unsent")
             self._counts.count(1, None if update.accepted is None else now - update.accepted)
             if self._deadlines.earliest < self._timer_at:
                 self._set_timer()

@@ -64,7 +64,6 @@ class ConnectionGone(NamedTuple):
 
 Effect = Send | ConnectionOpened | SessionJoined | SessionLeft | ConnectionGone
 
-_read_header = codec.SEALED_HEADER.unpack_from
 _NOTHING: list[Effect] = []  # nearly always; never modified.
 
 
@@ -146,11 +145,10 @@ class Dispatcher:
         size = len(datagram)
         try:
             if size == ACK_SIZE:  # nearly always.
-                first, connection_id, low = _read_header(datagram)
-                peer = self._peers.get(connection_id)
-                if peer is not None and take_acknowledgement(peer, datagram, first, low, address, now):
+                peer = take_acknowledgement(self._peers, datagram, address, now)
+                if peer is not None:
                     if self._tracks:
-                        peer.pace.acknowledged(peer.channel.acknowledged, now)
+                        peer.send_queue.pace.acknowledged(peer.channel.acknowledged, now)
                     self._accepted.value += 1
                     return _NOTHING
             if size < OVERHEAD:
@@ -219,11 +217,11 @@ class Dispatcher:
         """
         datagram = lone_progress(peer, state, now, index, at)
         if datagram:
-            if self._tracks:
-                peer.pace.track(len(datagram), now, peer.channel.sent)
             queue = peer.send_queue
+            if self._tracks:
+                queue.pace.track(len(datagram), now, peer.channel.sent)
             if queue.retry_at < queue.reminded_at:
-                queue.reminded_at = self.deadlines.remind(peer.connection_id, queue.retry_at)
+                queue.reminded_at = self.deadlines.remind(peer.channel.connection_id, queue.retry_at)
         return datagram
 
     def update(

@@ -9,7 +9,9 @@ opening, the replay window and pacing of one datagram. `test_fast_path` compares
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import inf
+from struct import Struct
 
 from cryptography.exceptions import InvalidTag
 
@@ -23,7 +25,6 @@ from craftnet.protocols.udp.core.pacing import BURST_SECONDS, IP_UDP_HEADERS
 from craftnet.protocols.udp.core.packet_protection import ACKNOWLEDGED, OVERHEAD
 from craftnet.protocols.udp.core.path_stats import OBSERVED_DATAGRAMS, SEEN_MASK
 from craftnet.protocols.udp.core.replay_window import SMOOTHING, WINDOW_MASK
-from craftnet.protocols.udp.core.table_delta import MAX_QUANTITY
 from craftnet.protocols.udp.server.connection import BUCKET, NO_TABLES, ServerConnection
 from craftnet.protocols.udp.server.packetizer import Key
 from craftnet.protocols.udp.server.send_queue import NEVER
@@ -34,14 +35,12 @@ from craftnet.protocols.wire.records import DatagramKind
 
 _PROGRESS: Key = (0, "progress", 0)
 _HEADER = codec.SEALED_HEADER_SIZE
-_ACKNOWLEDGEMENT = codec.ACKNOWLEDGEMENT_SIZE
-_LONGEST = MAX_QUANTITY / 1000  # seconds.
 _ACKS, _STATES = (
     tuple(codec.first_byte(kind) | phase for phase in (0, codec.PHASE))
     for kind in (DatagramKind.ACK, DatagramKind.STATE)
 )
 _write_header = codec.SEALED_HEADER.pack
-_read_acknowledgement = codec.ACKNOWLEDGEMENT.unpack_from
+_read_acknowledgement = Struct(f"{codec.ACKNOWLEDGEMENT.format}{len(NO_TABLES)}s").unpack
 _BUCKET_AHEAD, _BUCKET_EACH = BUCKET.ahead, BUCKET.each
 _MOST_SENT = 1 << 31  # from here on an acknowledgement's number may have to be completed.
 
@@ -49,6 +48,8 @@ _PACED = OVERHEAD + codec.LONE_PROGRESS_SIZE - codec.ACKNOWLEDGEMENT_SIZE + IP_U
 
 ACK_SIZE = OVERHEAD + len(NO_TABLES)
 """Bytes of the datagrams for `take_acknowledgement`."""
+
+_read_datagram = Struct(f"{codec.SEALED_HEADER.format}{ACK_SIZE - _HEADER}s").unpack
 
 
 def lone_progress(
@@ -59,25 +60,17 @@ def lone_progress(
     Returns:
         None when there is anything else to do, or to refuse: then nothing was done.
     """
-    sessions = peer.sessions.sent_states
-    if len(sessions) != 1 or peer.closing_state is not None or peer.finished is not None or index:
+    sent, truth = peer.sessions.lone, state.progress
+    if sent is None or index or peer.closing_state is not None or peer.finished is not None:
         return None
-    sent, truth = sessions[0], state.progress
-    known, remaining, permit = sent.progress, truth.remaining, sent.permit
-    if known is None or permit.index or permit.over is not None or (at is not None and sent.at is None):
+    known, remaining = sent.progress, truth.remaining
+    if known is None or (at is not None and sent.at is None):
         return None
     if misled_by(known.progress, truth, now, now + (remaining or 0.0), SAME_FUNCTION) is None:
         return b""
-    queue, pace, channel = peer.send_queue, peer.pace, peer.channel
-    if (
-        queue.waiting
-        or queue.flying
-        or (queue.single is not None and queue.single is not _PROGRESS)
-        or now < pace.opens
-        or truth.failure_reason
-        or truth.anchor < 0.0
-        or (remaining is not None and remaining > _LONGEST)
-    ):
+    queue, channel = peer.send_queue, peer.channel
+    pace = queue.pace
+    if queue.waiting or queue.flying or now < pace.opens or truth.failure_reason:
         return None
     keys = channel.outgoing
     try:
@@ -92,39 +85,41 @@ def lone_progress(
             truth.target_quality,
             remaining,
         )
-    except BadDatagram:
+    except BadDatagram:  # what does not fit into one record, or into none.
         return None
     sent.note(state, now)
     if at is not None:
         sent.at = at
     channel.sent = sequence = channel.sent + 1
     header = _write_header(_STATES[keys.phase], channel.connection_id, sequence & 0xFFFF)
-    cipher, iv = keys.kept or keys.made()
-    datagram = header + cipher.encrypt((iv ^ sequence).to_bytes(12, "big"), content, header)
+    cipher, iv = keys.kept, keys.iv_number
+    if cipher is None:
+        cipher, iv = keys.made()
+    datagram = header + cipher.encrypt((iv ^ sequence).to_bytes(12), content, header)
     opens, rested = pace.opens, now - BURST_SECONDS
     pace.opens = (opens if opens > rested else rested) + _PACED / pace.rate
-    queue.single, queue.single_octets, queue.single_sequence = _PROGRESS, content[_ACKNOWLEDGEMENT:], sequence
-    queue.retry_at = now + (queue.timeout if queue.attempts else peer.pulse.round_trip.timeout + MAX_ACK_DELAY)
+    queue.single, queue.single_content, queue.single_sequence = _PROGRESS, content, sequence
+    queue.retry_at = now + (queue.timeout if queue.attempts else queue.round_trip.timeout + MAX_ACK_DELAY)
     return datagram
 
 
 def take_acknowledgement(
-    peer: ServerConnection, datagram: bytes, first: int, low: int, address: Address, now: float
-) -> bool:
-    """Handles an ACK of `ACK_SIZE` bytes in order, from the client's address, on a connection with one session.
-
-    Arguments:
-        first, low: its header without the connection id: kind and key phase, and the low bits of its sequence.
+    peers: Mapping[int, ServerConnection], datagram: bytes, address: Address, now: float
+) -> ServerConnection | None:
+    """Handles an ACK of `ACK_SIZE` bytes in order, from the client's address, on one of the connections, by their ids.
 
     Returns:
-        False when it is anything else: then nothing was done.
+        The connection. None when the datagram is anything else: then nothing was done.
 
     Raises:
         BadDatagram: it is forged.
     """
+    first, connection_id, low, sealed = _read_datagram(datagram)
+    peer = peers.get(connection_id)
+    if peer is None:
+        return None
     channel, queue = peer.channel, peer.send_queue
-    keys, full_at = channel.incoming, peer.full_at
-    sequence = channel.newest + 1
+    keys, sequence, full_at = channel.incoming, channel.newest + 1, peer.full_at
     if (
         low != sequence & 0xFFFF
         or first != _ACKS[keys.phase]
@@ -132,23 +127,24 @@ def take_acknowledgement(
         or (peer.path is not None and peer.path.candidate is not None)
         or queue.flying
         or peer.closing_state is not None
-        or len(peer.sessions.sent_states) != 1
+        or peer.sessions.lone is None
         or full_at - now > _BUCKET_AHEAD
     ):
-        return False
-    cipher, iv = keys.kept or keys.made()
-    header = datagram[:_HEADER]
+        return None
+    cipher, iv = keys.kept, keys.iv_number
+    if cipher is None:
+        cipher, iv = keys.made()
     try:
-        content = cipher.decrypt((iv ^ sequence).to_bytes(12, "big"), datagram[_HEADER:], header)
+        content = cipher.decrypt((iv ^ sequence).to_bytes(12), sealed, datagram[:_HEADER])
     except InvalidTag:
         raise BadDatagram("forged", "the tag is wrong") from None
-    newest, earlier = _read_acknowledgement(content)
+    newest, earlier, body = _read_acknowledgement(content)
     if (
-        content[_ACKNOWLEDGEMENT:] != peer.reported
+        body != peer.reported
         or not 0 < newest <= channel.sent < _MOST_SENT
         or (newest <= ACKNOWLEDGED and earlier >> newest - 1)
     ):
-        return False
+        return None
     channel.newest = sequence
     channel.seen = channel.seen << 1 & WINDOW_MASK | 1
     if channel.reordered:  # each difference is another float object.
@@ -164,7 +160,6 @@ def take_acknowledgement(
     peer.pulse.last_heard = now
     behind = newest - queue.single_sequence
     if queue.single is not None and behind >= 0 and bits >> behind & 1:
-        queue.single, queue.single_octets, queue.retry_at = None, b"", inf
-        if queue.attempts:
-            queue.attempts, queue.doubles_at = 0, NEVER
-    return True
+        queue.single, queue.single_content, queue.retry_at = None, b"", inf
+        queue.attempts, queue.doubles_at = 0, NEVER
+    return peer

@@ -26,9 +26,11 @@ class PathValidation(Struct, eq=False, gc=False):
 
     Attributes:
         candidate: the recent source of datagrams, while it differs from the client's address; else None.
+        former: the address before the last move; None until the client moves. The recorder of moves resets it.
     """
 
     candidate: Address | None = None
+    former: Address | None = None
     _credit: int = 0  # bytes received from the candidate and not yet matched by challenges.
     _challenge: bytes = b""
     _challenged: float = -inf

@@ -27,8 +27,9 @@ class ConnectionAudit:
     def heartbeat(self, peer: ServerConnection) -> None:
         """The client of a connection has sent a heartbeat."""
         outgoing, incoming = peer.channel.outgoing, peer.channel.incoming
-        if peer.former is not None:
-            former, peer.former = peer.former, None
+        path = peer.path
+        if path is not None and path.former is not None:
+            former, path.former = path.former, None
             self._record(peer, SecurityEventType.MIGRATED, {"from": _text(former), "to": _text(peer.address)})
         if outgoing.updated:
             outgoing.updated = False

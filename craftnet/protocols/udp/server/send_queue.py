@@ -20,6 +20,7 @@ from craftnet.protocols.udp.core.negotiation import Agreement
 from craftnet.protocols.udp.core.pacing import Pacer
 from craftnet.protocols.udp.core.packet_protection import OVERHEAD, AcknowledgedDatagrams
 from craftnet.protocols.udp.server.packetizer import MIN_COMPRESSED_SIZE, Key, Packet, compressed, plain, selected
+from craftnet.protocols.wire import codec
 from craftnet.protocols.wire.records import DatagramKind
 
 MAX_RECORDS_CONSIDERED = 128
@@ -72,8 +73,8 @@ _NOTHING: dict[Key, _Record] = {}
 class SendQueue:
     """The send queue of one connection.
 
-    Nearly always one short record is all that is in flight. Then `single` and the following attributes describe it
-    completely, and no dictionary is needed. Anything else turns it into an entry of `flying`, and continues from there.
+    Nearly always all that is in flight is one lone progress record. Then `single` and the following attributes describe
+    it completely, and no dictionary is needed. Anything else turns it into an entry of `flying`, and continues there.
 
     Arguments:
         agreement: the length of datagrams, and the compression.
@@ -84,17 +85,17 @@ class SendQueue:
 
     __slots__ = (
         "_agreement",
-        "_pace",
         "_protection",
-        "_round_trip",
         "attempts",
         "doubles_at",
         "flying",
+        "pace",
         "packable",
         "reminded_at",
         "retry_at",
+        "round_trip",
         "single",
-        "single_octets",
+        "single_content",
         "single_sequence",
         "waiting",
     )
@@ -105,15 +106,15 @@ class SendQueue:
         self._agreement = agreement
         self._protection = protection
         self.packable = False  # whether compressing the waiting records is worth a try.
-        self._round_trip = round_trip
+        self.round_trip = round_trip
         self.waiting = self.flying = _NOTHING
-        self._pace = pace
+        self.pace = pace
         self.retry_at = inf  # when the first record in flight is to be sent again, or earlier.
         self.reminded_at = inf  # when the owner looks at `deadline`, because of a `retry_at`.
         self.attempts = 0
         self.doubles_at = NEVER  # once for everything lost in the same period.
         self.single: Key | None = None  # the only record in flight.
-        self.single_octets = b""
+        self.single_content = b""  # the content of its datagram: an acknowledgement, then the record.
         self.single_sequence = 0
 
     def put(self, session: int, topic: str, records: Sequence[bytes]) -> None:
@@ -141,7 +142,7 @@ class SendQueue:
 
     def clear(self) -> None:
         """Sends nothing of what is left."""
-        self.single, self.single_octets = None, b""
+        self.single, self.single_content = None, b""
         self.waiting = self.flying = _NOTHING
 
     def drop(self, session: int) -> None:
@@ -170,7 +171,7 @@ class SendQueue:
     def deadline(self) -> float:
         """When `flush` has something to do; infinite otherwise."""
         retry = self.retry_at if self.single is not None or self.flying else inf
-        return min(self._pace.opens, retry) if self.waiting else retry
+        return min(self.pace.opens, retry) if self.waiting else retry
 
     def flush(self, now: float) -> list[bytes]:
         """The datagrams to send now."""
@@ -183,14 +184,14 @@ class SendQueue:
         self._spread()
         datagrams = []
         until = now + self.timeout
-        while self.waiting and now >= self._pace.opens:
+        while self.waiting and now >= self.pace.opens:
             packet = self._packet()
             sequences = []
             for body in packet.bodies:  # directly after one another: nothing may come in between.
                 datagram = self._protection.seal(packet.kind, body)
                 sequences.append(self._protection.sent)
                 datagrams.append(datagram)
-                self._pace.sent(len(datagram), now, self._protection.sent)
+                self.pace.sent(len(datagram), now, self._protection.sent)
             flight = _InFlight(sequences, len(sequences) > 1, until)
             if self.flying is _NOTHING:
                 self.flying = {}
@@ -209,7 +210,7 @@ class SendQueue:
             behind = arrivals.newest - self.single_sequence
             if behind < 0 or not arrivals.bits >> behind & 1:
                 return []
-            self.single, self.single_octets = None, b""
+            self.single, self.single_content = None, b""
             self.attempts, self.doubles_at, self.retry_at = 0, NEVER, inf
             self.packable = True
             return []
@@ -243,8 +244,8 @@ class SendQueue:
         """Turns the single record in flight into one of several."""
         if self.single is not None:
             flight = _InFlight([self.single_sequence], False, self.retry_at)
-            self.flying = {self.single: _Record(self.single_octets, flight)}
-            self.single, self.single_octets = None, b""
+            self.flying = {self.single: _Record(self.single_content[codec.ACKNOWLEDGEMENT_SIZE :], flight)}
+            self.single, self.single_content = None, b""
 
     def _repeat(self, now: float) -> None:
         late = {key: record for key, record in self.flying.items() if record.flight and now >= record.flight.until}
@@ -267,7 +268,7 @@ class SendQueue:
     @property
     def timeout(self) -> float:
         """Seconds to wait for the acknowledgement of what is sent now."""
-        timeout = self._round_trip.timeout + MAX_ACK_DELAY
+        timeout = self.round_trip.timeout + MAX_ACK_DELAY
         return min(MAX_TIMEOUT, timeout * 2 ** min(self.attempts, DOUBLINGS)) if self.attempts else timeout
 
     def _packet(self) -> Packet:
@@ -278,10 +279,10 @@ class SendQueue:
                 octets = record.octets if key[0] <= 0 else selected(key[0], record.octets)
                 return Packet([key], DatagramKind.STATE, [octets])
         records = [(key, record.octets) for key, record in islice(self.waiting.items(), MAX_RECORDS_CONSIDERED)]
-        if self._pace.puts_progress_first and self._protection.sent % IN_ORDER:
+        if self.pace.puts_progress_first and self._protection.sent % IN_ORDER:
             records.sort(key=_is_no_progress)
         if self.packable and self._agreement.compression is not None:
-            whole = self._pace.hindered or any(
+            whole = self.pace.hindered or any(
                 record.flight.several for record in self.flying.values() if record.flight is not None
             )
             packet = compressed(records, self._agreement, whole=whole)

@@ -280,7 +280,7 @@ class UdpService(Service):
             loss_out=conditions.loss_out,
             loss_in=conditions.loss_in,
             reordered=conditions.reordered,
-            rate=peer.pace.rate,
+            rate=peer.send_queue.pace.rate,
             queued=peer.send_queue.depth,
         )
 

@@ -21,6 +21,7 @@ from craftnet.protocols.udp.core.negotiation import Agreement
 from craftnet.protocols.udp.core.packet_protection import OVERHEAD
 from craftnet.protocols.udp.core.state_records import encoded, encoded_progress, materials_records
 from craftnet.protocols.udp.core.table_delta import TableHistory, table_delta
+from craftnet.protocols.udp.core.written_often import written_often
 from craftnet.protocols.udp.server.packetizer import Key
 from craftnet.protocols.udp.server.send_queue import NEVER, SendQueue
 from craftnet.protocols.udp.server.tickets import SessionPermit, Ticket
@@ -39,7 +40,7 @@ _NAME = "name"
 MAX_SENT_PROGRESS = 4
 """Maximum number of recent models that are kept to compare a player's reports with."""
 
-_MOST_EARLIER = 2 * MAX_SENT_PROGRESS
+_MOST_EARLIER = 2 * (MAX_SENT_PROGRESS - 1)
 
 SENT_PROGRESS_SECONDS = 5.0
 """Seconds after which a sent model no longer matters if a newer one is as old: a report is of the last two seconds, and
@@ -69,6 +70,7 @@ class TopicRecords(Struct, frozen=True, gc=False):
     records: Sequence[bytes]
 
 
+@written_often
 class SentState(Struct, eq=False, gc=False):
     """What one client was sent of one session.
 
@@ -127,9 +129,10 @@ class SentState(Struct, eq=False, gc=False):
     def note(self, state: SessionState, now: float) -> None:
         """Records that the client is sent this progress."""
         if self.progress is not None:
-            earlier = (*self._earlier, self._sent_at, self.progress)
+            earlier = self._earlier
             if len(earlier) == _MOST_EARLIER:
                 earlier = earlier[2:]
+            earlier += self._sent_at, self.progress
             oldest = now - SENT_PROGRESS_SECONDS
             while len(earlier) > 2 and earlier[2] <= oldest:
                 earlier = earlier[2:]
@@ -197,12 +200,14 @@ class ConnectionSessions(Struct, eq=False, gc=False):
     Attributes:
         sent_states: what was sent of each session. An ended one stays until the client knows of its end.
         expires: when the authorisation of one of them expires next, Unix seconds.
+        lone: the session of index 0, where there is no other one, and it has not ended; else None.
     """
 
     _ticket: Ticket
     _send_queue: SendQueue
     sent_states: tuple[SentState, ...] = ()
     expires: float = inf
+    lone: SentState | None = None
 
     @classmethod
     def of(cls, ticket: Ticket, send_queue: SendQueue) -> ConnectionSessions:
@@ -239,7 +244,7 @@ class ConnectionSessions(Struct, eq=False, gc=False):
             self.sent_states = (*self.sent_states, new)
             if permit.named and permit.over is None:
                 self.name(permit)
-        self._note_expiry()
+        self._note_change()
         return new
 
     def name(self, permit: SessionPermit) -> None:
@@ -268,7 +273,7 @@ class ConnectionSessions(Struct, eq=False, gc=False):
             return None
         for sent_state in ending:
             sent_state.permit.over = reason
-        self._note_expiry()
+        self._note_change()
         return ending
 
     def ended_crafts(self) -> list[SentState]:
@@ -297,6 +302,7 @@ class ConnectionSessions(Struct, eq=False, gc=False):
         for index, topic, _ in keys:
             if topic == _END:
                 self.sent_states = tuple(each for each in self.sent_states if each.index != index)
+                self._note_change()
 
     def hold(self, held: dict[int, int]) -> None:
         """The client holds the tables of these versions, by session. Ignores sessions that have ended.
@@ -328,5 +334,8 @@ class ConnectionSessions(Struct, eq=False, gc=False):
             raise BadDatagram("out_of_range", "an unknown session")
         return self.get(index)
 
-    def _note_expiry(self) -> None:
-        self.expires = min((each.permit.expires for each in self.sent_states if not each.over), default=inf)
+    def _note_change(self) -> None:
+        """Called when a session was added, extended, ended or removed."""
+        live = [each for each in self.sent_states if not each.over]
+        self.expires = min((each.permit.expires for each in live), default=inf)
+        self.lone = live[0] if len(self.sent_states) == len(live) == 1 and not live[0].index else None

@@ -56,7 +56,7 @@ class OtherPathTests(SynchronousTestCase):
         self.assertLessEqual(quantile(after.delays, 0.99), quantile(before.delays, 0.99))
         self.assertLessEqual(quantile(after.errors, 0.99), quantile(before.errors, 0.99) + 0.01)
         assert after.peer is not None
-        self.assertEqual(after.peer.pace.rate, MAX_RATE)
+        self.assertEqual(after.peer.send_queue.pace.rate, MAX_RATE)
 
     def test_a_wide_one(self) -> None:
         self.assert_no_harm()
@@ -69,4 +69,4 @@ class OtherPathTests(SynchronousTestCase):
         for drift in (-0.016, 0.016):
             path, _ = played(Congestion.DELAY, ahead=-3600.0, drift=drift)
             assert path.peer is not None
-            self.assertEqual(path.peer.pace.rate, MAX_RATE)
+            self.assertEqual(path.peer.send_queue.pace.rate, MAX_RATE)

@@ -63,7 +63,7 @@ class Script:
             deadline, upcoming = self.peer.deadline, self.lab.endpoint.deadline
             conditions = self.peer.conditions
             self.transcript.append(
-                (deadline, self.peer.pace.rate, conditions, self.peer.finished, dict(self.lab.counted))
+                (deadline, self.peer.send_queue.pace.rate, conditions, self.peer.finished, dict(self.lab.counted))
             )
             if self.peer.finished is None:
                 assert upcoming is not None and upcoming <= deadline, "no call is due in time"
@@ -203,10 +203,10 @@ class FastPathTests(SynchronousTestCase):
             self.assert_same(seed, steps)
 
 
-MOST_CALLS_OUT = 15
+MOST_CALLS_OUT = 13
 """Calls of Python functions from an update to the socket."""
 
-MOST_CALLS_IN = 6
+MOST_CALLS_IN = 5
 """The same from the socket to the end of an acknowledgement."""
 
 

@@ -38,12 +38,12 @@ class MigrationTests(AttackCase):
         self.assertAlmostEqual(self.peer.conditions.round_trip or 0, 0.4, places=3)  # of the challenge and its answer.
         self._beat(moved + HEARTBEAT, 0.4, OTHER_ADDRESS)
         self.assertAlmostEqual(self.peer.conditions.round_trip or 0, 0.4, places=3)
-        self.assertEqual(self.peer.pace.rate, MAX_RATE)
+        self.assertEqual(self.peer.send_queue.pace.rate, MAX_RATE)
 
     def test_a_delay_on_the_same_line_is_a_queue(self) -> None:
         for number in (1, 2):
             self._beat(NOW + number * HEARTBEAT, 0.05 if number == 1 else 2.0, CLIENT)
-        self.assertEqual(self.peer.pace.rate, MAX_RATE / 2)
+        self.assertEqual(self.peer.send_queue.pace.rate, MAX_RATE / 2)
 
     def _beat(self, now: float, trip: float, address: Address) -> None:
         """The server's heartbeat goes out at `now`, and the client's comes in a round trip later."""

@@ -98,7 +98,7 @@ class DeliveryTests(SessionsCase):
             sessions[index] = UUID(int=index + 100)
             self.lab.join(self.ticket, sessions[index])
             self.client.watch(index, sessions[index])
-        self.peer.pace.rate = 4000.0
+        self.peer.send_queue.pace.rate = 4000.0
         heard = dict.fromkeys(sessions.values(), 0)
         for step in range(100):
             for index, session_id in sessions.items():

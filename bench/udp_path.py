@@ -13,7 +13,7 @@ one after the other, and the ratio to the echo is the median over the rounds of 
 compares the turns that other programs disturbed least.
 
 Then 2,000 datagrams a second for 10 s: the time of a round trip at that rate, from the update to the end of handling
-its acknowledgement, the clients' work included. Takes about 60 s.
+its acknowledgement, the clients' work included. Takes about 50 s.
 """
 
 from __future__ import annotations

@@ -106,7 +106,7 @@ def lone_progress(
 def take_acknowledgement(
     peers: Mapping[int, ServerConnection], datagram: bytes, address: Address, now: float
 ) -> ServerConnection | None:
-    """Handles an ACK of `ACK_SIZE` bytes in order, from the client's address, on one of the connections, by their ids.
+    """Handles an ACK of `ACK_SIZE` bytes in order, from the client's address, on a connection with one session.
 
     Returns:
         The connection. None when the datagram is anything else: then nothing was done.

@@ -17,7 +17,15 @@ import msgspec
 from msgspec import Raw, Struct, defstruct
 
 from craftnet.clocks import Moment
-from craftnet.contract.events import EVENT_TYPES, Event, EventData, EventOutcome, rejected
+from craftnet.contract.events import (
+    EVENT_TYPES,
+    Event,
+    EventData,
+    EventOutcome,
+    QueueUpdate,
+    SessionStart,
+    rejected,
+)
 from craftnet.contract.messages import MALFORMED, JsonDecoder
 
 ENVELOPE_VERSION = "1.0.0"
@@ -59,6 +67,51 @@ class _Unread(_Envelope, frozen=True, kw_only=True, gc=False):
     """The fields of this type."""
 
 
+_TYPE_NAMES = {kind: name for name, kind in EVENT_TYPES.items()}
+_START = _TYPE_NAMES[SessionStart]
+_NAMING_THE_PLAYER = frozenset({_START, _TYPE_NAMES[QueueUpdate]})
+
+
+class _HeadingData(Struct, gc=False):
+    session_id: UUID | None = None
+    player_id: UUID | None = None
+
+
+class EventHeading(Struct, gc=False):
+    """The part of an event that says whom it concerns. The rest of the event may be invalid.
+
+    Attributes:
+        data: its session and its player, if it has them.
+        session_id: as in `_Envelope`.
+    """
+
+    event_type: str
+    data: _HeadingData
+    session_id: UUID | None = None
+
+    @classmethod
+    def of(cls, event: Event) -> EventHeading:
+        """The heading of an event."""
+        data = event.data
+        player_id = data.player_id if isinstance(data, SessionStart | QueueUpdate) else None
+        return cls(_TYPE_NAMES[type(data)], _HeadingData(event.session_id, player_id))
+
+    @property
+    def craft(self) -> UUID | None:
+        """The session that the event is about; as `Event.session_id`."""
+        return self.data.session_id or self.session_id
+
+    @property
+    def player(self) -> UUID | None:
+        """The player whom the event names as the session's: only a start and a queue update do."""
+        return self.data.player_id if self.event_type in _NAMING_THE_PLAYER else None
+
+    @property
+    def starts(self) -> bool:
+        """Whether it is the start of its session."""
+        return self.event_type == _START
+
+
 def _typed(event_type: str, kind: type[EventData]) -> Any:
     """The envelope of one type, its data decoded."""
     options: dict[str, Any] = {"frozen": True, "kw_only": True, "gc": False}
@@ -82,6 +135,7 @@ AnyEvent: Any = Union[tuple(starmap(_typed, EVENT_TYPES.items()))]  # noqa: UP00
 
 _event_decoder = msgspec.json.Decoder(AnyEvent)
 _events_decoder = msgspec.json.Decoder(list[AnyEvent])
+_heading_decoder = msgspec.json.Decoder(EventHeading)
 _OTHER_ENCODINGS = {
     b"\xef\xbb\xbf": "a byte order mark",
     b"\xff\xfe": "the byte order mark of UTF-16",
@@ -160,13 +214,22 @@ def decode_all(body: bytes, now: Moment, *, newline_delimited: bool) -> list[Eve
     return _usual(envelopes, now) or None
 
 
-def decode_each(raws: Sequence[bytes], now: Moment) -> list[Event | EventOutcome]:
+def decode_each(raws: Sequence[bytes | Raw], now: Moment) -> list[Event | EventOutcome]:
     """The event of each of `raws`, or its rejection: what `decode` gives for it, in one go where nothing is unusual."""
     try:
         events = _usual(list(map(_event_decoder.decode, raws)), now)
     except MALFORMED:
         events = None
     return [decode(raw, now) for raw in raws] if events is None else list[Event | EventOutcome](events)
+
+
+def decode_headings(raws: Sequence[bytes | Raw]) -> list[EventHeading]:
+    """The heading of each event, in about a third of the time of `decode_each`.
+
+    Raises:
+        MALFORMED: one has none.
+    """
+    return list(map(_heading_decoder.decode, raws))
 
 
 def _usual(envelopes: Sequence[Any], now: Moment) -> list[Event] | None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 import msgspec
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from craftnet.clocks import Moment
 from craftnet.contract.envelopes import decode, decode_all, split
@@ -14,6 +14,7 @@ from craftnet.contract.events import Event, EventOutcome, EventVerdict, count_ve
 from craftnet.contract.traces import TraceParent
 from craftnet.errors import BadRequest
 from craftnet.observe.metrics.registry import Metrics
+from craftnet.providers.sources import apply_valid
 
 MAX_EVENTS = 10_000
 """Maximum number of events in one body."""
@@ -26,11 +27,32 @@ Batch = Sequence[Event | EventOutcome]
 """The events of one body, in order; for an invalid one, the outcome that says why."""
 
 
+class RawBatch(Struct, frozen=True):
+    """The events of one body as JSON, in order, some of which may be invalid.
+
+    Attributes:
+        now: when they arrived.
+    """
+
+    raws: Sequence[bytes | Raw]
+    now: Moment
+
+    def __len__(self) -> int:
+        return len(self.raws)
+
+
 class EventApplier(Protocol):
     """Applies events: `Sources`, or what finds the process whose sources are responsible."""
 
     async def apply(self, events: Sequence[Event]) -> list[EventOutcome]:
         """As `Sources.apply`."""
+
+
+class RawEventApplier(Protocol):
+    """Applies events as JSON, and decodes only those that are applied in this process."""
+
+    async def apply_raw(self, raws: Sequence[bytes | Raw], now: Moment) -> list[EventOutcome]:
+        """As `EventApplier.apply`, for events that arrived at `now`."""
 
 
 class TracedEvents(Protocol):
@@ -57,11 +79,19 @@ class Ingest:
     """The entry point of events.
 
     Arguments:
-        tracer: traces some of them; None: none.
+        tracer: traces some of them, for which it decodes all; None: none.
+        undecoded: applies bodies that need not be decoded here; None: all are.
     """
 
-    def __init__(self, sources: EventApplier, metrics: Metrics, tracer: EventTracer | None = None) -> None:
+    def __init__(
+        self,
+        sources: EventApplier,
+        metrics: Metrics,
+        tracer: EventTracer | None = None,
+        undecoded: RawEventApplier | None = None,
+    ) -> None:
         self._tracer = tracer
+        self._undecoded = undecoded if tracer is None else None
         self._sources = sources
         self._metrics = metrics
 
@@ -69,12 +99,14 @@ class Ingest:
         """Handles a body of events that arrived at `now`: `read`, and then `apply`."""
         return await self.apply(self.read(body, newline_delimited=newline_delimited, now=now))
 
-    def read(self, body: bytes, *, newline_delimited: bool, now: Moment) -> Batch:
+    def read(self, body: bytes, *, newline_delimited: bool, now: Moment) -> Batch | RawBatch:
         """Parses a body of events that arrived at `now`.
 
         Raises:
             BadRequest: the body as a whole is not events.
         """
+        if self._undecoded is not None:
+            return RawBatch(self._split(body, newline_delimited), now)
         batch: Batch | None = decode_all(body, now, newline_delimited=newline_delimited)
         if batch is None:
             batch = [decode(raw, now) for raw in self._split(body, newline_delimited)]
@@ -93,7 +125,7 @@ class Ingest:
             raise _too_many()
         return raws
 
-    async def apply(self, batch: Batch, parent: TraceParent | None = None) -> list[EventOutcome]:
+    async def apply(self, batch: Batch | RawBatch, parent: TraceParent | None = None) -> list[EventOutcome]:
         """Applies events.
 
         Arguments:
@@ -109,24 +141,25 @@ class Ingest:
         self.count(outcomes)
         return outcomes
 
-    async def attempt(self, batch: Batch, parent: TraceParent | None = None) -> list[EventOutcome]:
+    async def attempt(self, batch: Batch | RawBatch, parent: TraceParent | None = None) -> list[EventOutcome]:
         """As `apply`, for a caller that counts the outcomes itself, because it may apply some events again."""
         applying, number = self._metrics.applying, len(batch)
         applying.value += number
         try:
+            if isinstance(batch, RawBatch):
+                assert self._undecoded is not None  # which is why it was not decoded.
+                return await self._undecoded.apply_raw(batch.raws, batch.now)
             traced = None if self._tracer is None else self._tracer.events(batch, parent)
             if traced is not None:
                 return await self._apply_traced(traced)
-            applied = iter(await self._sources.apply([event for event in batch if isinstance(event, Event)]))
+            return await apply_valid(self._sources.apply, batch)
         finally:
             applying.value -= number
-        return [next(applied) if isinstance(event, Event) else event for event in batch]
 
     async def _apply_traced(self, traced: TracedEvents) -> list[EventOutcome]:
         outcomes: list[EventOutcome] = []
         try:
-            applied = iter(await self._sources.apply([event for event in traced.events if isinstance(event, Event)]))
-            outcomes = [next(applied) if isinstance(event, Event) else event for event in traced.events]
+            outcomes = await apply_valid(self._sources.apply, traced.events)
         finally:
             traced.finish(outcomes)
         return outcomes

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from itertools import groupby
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from msgspec import Struct
@@ -124,6 +124,23 @@ class Sources(Struct, frozen=True):
     async def recall_queue(self, player_id: UUID, version: int) -> Sequence[QueueChange]:
         """As `IRecallingSource` does; nothing when the source cannot."""
         return await _recall(self.queues, player_id, version)
+
+
+async def apply_valid(
+    apply: Callable[[Sequence[Event]], Awaitable[list[EventOutcome]]], batch: Sequence[Event | EventOutcome]
+) -> list[EventOutcome]:
+    """Applies the events of a batch in which an invalid one is replaced by its outcome.
+
+    Arguments:
+        apply: as `Sources.apply`.
+
+    Returns:
+        One outcome for each.
+    """
+    if EventOutcome not in set(map(type, batch)):  # nearly always.
+        return await apply(cast("Sequence[Event]", batch))
+    applied = iter(await apply([event for event in batch if isinstance(event, Event)]))
+    return [next(applied) if isinstance(event, Event) else event for event in batch]
 
 
 def _tap_materials(tap: Tap, events: Sequence[Event], outcomes: Sequence[EventOutcome]) -> None:

@@ -11,7 +11,7 @@ from craftnet.clocks import Moment
 from craftnet.contract.envelopes import AnyEvent
 from craftnet.contract.events import EventsResponse, summary
 from craftnet.contract.traces import parse_traceparent
-from craftnet.feeds.ingest import Batch, Ingest
+from craftnet.feeds.ingest import Batch, Ingest, RawBatch
 from craftnet.http.exchange import JSON, NDJSON, Call, GuardedEndpoint, Response, json_response
 from craftnet.http.negotiation import GZIP, content_codings, gunzip
 from craftnet.http.operations import (
@@ -31,7 +31,7 @@ from craftnet.http.operations import (
 EVENT = Named("Event", AnyEvent, "An event of any type.")
 
 
-class Events(GuardedEndpoint[Batch]):
+class Events(GuardedEndpoint[Batch | RawBatch]):
     """`/events`
 
     Arguments:
@@ -66,13 +66,13 @@ class Events(GuardedEndpoint[Batch]):
         self._now = now
         self._body_limit = body_limit
 
-    def read(self, call: Call) -> Batch:
+    def read(self, call: Call) -> Batch | RawBatch:
         """Parses the events."""
         coded = content_codings(call.headers.get("content-encoding"))
         body = gunzip(call.body, self._body_limit) if coded else call.body
         return self._ingest.read(body, newline_delimited=call.media_type == NDJSON, now=self._now())
 
-    async def decide(self, call: Call, principal: Principal, asked: Batch) -> Response:
+    async def decide(self, call: Call, principal: Principal, asked: Batch | RawBatch) -> Response:
         """202 with the outcome of each event."""
         check_may_publish(principal)
         outcomes = await self._ingest.apply(asked, parse_traceparent(call.headers.get("traceparent")))

@@ -22,7 +22,7 @@ _log = Logger()
 
 def build_ingest(base: Base) -> Ingest:
     """The entry point of events."""
-    ingest = Ingest(base.state.division.events, base.metrics, base.tracer)
+    ingest = Ingest(base.state.division.events, base.metrics, base.tracer, base.state.division.raw_events)
     for made in base.state.built:
         if IEventConsumer.providedBy(made):
             made.report_outcomes_to(ingest.count)

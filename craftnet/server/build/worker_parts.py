@@ -9,7 +9,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from craftnet.contract.routes import BasePaths
-from craftnet.feeds.ingest import EventApplier
+from craftnet.feeds.ingest import EventApplier, RawEventApplier
 from craftnet.http.connection.http_site import HttpSite
 from craftnet.http.connection.worker_forwarding import CallForwarding, ConnectionForwarding
 from craftnet.interfaces import ICluster
@@ -17,7 +17,8 @@ from craftnet.providers.inspection import INodeBus
 from craftnet.providers.shards import Shards
 from craftnet.providers.sources import Sources
 from craftnet.sharding.cluster import ShardCluster
-from craftnet.sharding.directory import SessionDirectory, ShardedEvents
+from craftnet.sharding.directory import SessionDirectory
+from craftnet.sharding.event_forwarding import ShardedEvents
 from craftnet.sharding.links import Links
 from craftnet.sharding.node_bus import ShardNodeBus
 
@@ -27,6 +28,7 @@ class WorkerParts(Struct, frozen=True):
 
     Attributes:
         events: applies events.
+        raw_events: applies events that are not decoded yet.
         cluster: what workers share about their clients.
         owner: returns the owner of a session that another worker keeps.
         calls: forwards HTTP requests to other workers.
@@ -36,6 +38,7 @@ class WorkerParts(Struct, frozen=True):
     """
 
     events: EventApplier
+    raw_events: RawEventApplier | None = None
     cluster: ICluster | None = None
     owner: Callable[[UUID], Coroutine[Any, Any, UUID | None]] | None = None
     calls: CallForwarding | None = None
@@ -60,8 +63,10 @@ def build_worker_parts(reactor: Any, folder: str, shards: Shards, sources: Sourc
     """
     links = Links(reactor, folder, shards)
     directory = SessionDirectory(links, shards, sources)
+    events = ShardedEvents(links, shards, directory, sources, reactor)
     return WorkerParts(
-        ShardedEvents(links, shards, directory, sources, reactor),
+        events,
+        events,
         ShardCluster(links, shards),
         directory.owner,
         CallForwarding(links, shards, directory),

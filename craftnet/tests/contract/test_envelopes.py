@@ -12,10 +12,13 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.clocks import Moment
-from craftnet.contract.envelopes import decode, decode_all, split
-from craftnet.contract.events import EVENT_TYPES, Event, EventData, EventOutcome
+from craftnet.contract.envelopes import EventHeading, decode, decode_all, decode_headings, split
+from craftnet.contract.events import EVENT_TYPES, Event, EventData, EventOutcome, QueueUpdate, SessionStart
+from craftnet.contract.messages import MALFORMED
 from craftnet.tests.contracts.source import pause, progress, quantity, queued
-from craftnet.tests.support.samples import GAME_START, NOW, SESSION, start
+from craftnet.tests.support.envelopes import DATA
+from craftnet.tests.support.envelopes import envelope as envelope_of
+from craftnet.tests.support.samples import GAME_START, NOW, PLAYER, SESSION, start
 
 AT = Moment(NOW, NOW - 3600)
 NAMES = {kind: name for name, kind in EVENT_TYPES.items()}
@@ -134,6 +137,47 @@ class WholeBodyTests(SynchronousTestCase):
         """Damaged somewhere, or not."""
         at = position % (len(value) + 1)
         self.check(before + value[:at] + octets + value[at + len(octets) :], newline_delimited=False)
+
+
+def concerns(heading: EventHeading) -> tuple[UUID | None, UUID | None, bool]:
+    """What a heading says."""
+    return heading.craft, heading.player, heading.starts
+
+
+class HeadingTests(SynchronousTestCase):
+    """A heading says whom an event concerns, as the whole event does."""
+
+    def test_every_type(self) -> None:
+        for value in (*GOOD, *map(envelope_of, DATA)):
+            raw = json.dumps(value).encode()
+            event, (heading,) = decode(raw, AT), decode_headings([raw])
+            assert isinstance(event, Event), event
+            self.assertEqual(concerns(heading), concerns(EventHeading.of(event)))
+            self.assertEqual(heading.craft, event.session_id)
+            names_player = event.data.player_id if isinstance(event.data, SessionStart | QueueUpdate) else None
+            self.assertEqual((heading.player, heading.starts), (names_player, isinstance(event.data, SessionStart)))
+
+    def test_a_player_that_the_type_does_not_have(self) -> None:
+        value = envelope(pause())
+        value["data"]["player_id"] = str(PLAYER)
+        (heading,) = decode_headings([json.dumps(value).encode()])
+        self.assertEqual(concerns(heading), (SESSION, None, False))
+
+    def test_no_heading(self) -> None:
+        for raw in (b"", b"17", b"[]", b"{}", b'{"event_type":"x"}', b'{"event_type":1,"data":{}}', b"[" * 10_000):
+            self.assertRaises(MALFORMED, decode_headings, [raw])
+
+    @settings(deadline=None, derandomize=True, max_examples=300)
+    @given(item)
+    def test_whatever_is_an_event_agrees(self, raw: bytes) -> None:
+        """A heading that cannot be decoded leaves the event to be decoded whole."""
+        try:
+            (heading,) = decode_headings([raw])
+        except MALFORMED:
+            return
+        event = decode(raw, AT)
+        if isinstance(event, Event):
+            self.assertEqual(concerns(heading), concerns(EventHeading.of(event)))
 
 
 class SplitTests(SynchronousTestCase):

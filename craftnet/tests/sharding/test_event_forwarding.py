@@ -7,11 +7,13 @@ from random import Random
 from typing import Any
 from uuid import UUID, uuid4
 
+import msgspec
 from msgspec.structs import replace
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 
-from craftnet.clocks import steady
+from craftnet.clocks import Moment, steady
+from craftnet.contract.envelopes import decode_each
 from craftnet.contract.events import (
     ACCEPTED,
     EVENT_TYPES,
@@ -25,12 +27,14 @@ from craftnet.contract.events import (
     SessionProgress,
     SessionResume,
     SessionStart,
+    rejected,
 )
-from craftnet.contract.messages import ChangeType, MaterialChange, QueueMessageType, Station, Status
+from craftnet.contract.messages import ChangeType, MaterialChange, QueueMessageType, Station, Status, rfc3339
 from craftnet.errors import Unavailable
 from craftnet.providers.memory.backend import MemoryBackend, MemorySettings
-from craftnet.providers.sources import Sources
-from craftnet.sharding.directory import ShardedEvents
+from craftnet.providers.sources import Sources, apply_valid
+from craftnet.sharding.event_forwarding import ShardedEvents
+from craftnet.tests.support.call_counts import counted
 from craftnet.tests.support.samples import IRON, RECIPE, player_of
 from craftnet.tests.support.workers_case import WorkersTestCase
 
@@ -70,9 +74,33 @@ def iron(session_id: UUID, quantity: int = 5) -> Event:
     return event(MaterialsUpdate(session_id=session_id, changes=(change,)))
 
 
+def as_json(each: Event) -> bytes:
+    """The event as the authority posts it."""
+    envelope = {
+        "event_id": each.event_id,
+        "event_type": next(name for name, kind in EVENT_TYPES.items() if kind is type(each.data)),
+        "timestamp": rfc3339(each.timestamp),
+        "version": "1.0.0",
+        "source": each.source,
+        "data": each.data,
+        "correlation_id": each.correlation_id,
+        "trace_id": each.trace_id,
+    }
+    return msgspec.json.encode(envelope)
+
+
 def verdicts(outcomes: Sequence[EventOutcome]) -> list[EventVerdict]:
     """Without the reasons."""
     return [outcome.verdict for outcome in outcomes]
+
+
+BROKEN = (
+    b"17",
+    as_json(pause(uuid4())).replace(b"player_afk", b"boredom"),
+    as_json(start(uuid4(), player_of(0))).replace(b"1.0.0", b"2.0.0"),
+    as_json(iron(uuid4())).replace(b"materials.update", b"materials.delete"),
+)
+"""Lines that are no events; some have a heading."""
 
 
 class EventsTests(WorkersTestCase):
@@ -187,8 +215,48 @@ class EventsTests(WorkersTestCase):
                 if field not in ("accepted", "ahead"):
                     self.assertEqual(getattr(after, field), getattr(before, field))
 
+    async def test_json_arrives_as_it_was(self) -> None:
+        """But for when it was accepted; the worker that takes it decodes nothing of other workers' events."""
+        here, there = await self.workers()
+        session, player = uuid4(), player_of(1)
+        sent = [start(session, player), pause(session), waits(session, player), iron(session)]
+        await here.events.apply([sent[0]])
+        applied: list[Event] = []
+
+        class Recorder:
+            async def apply(self, events: Sequence[Event]) -> list[EventOutcome]:
+                applied.extend(events)
+                return [ACCEPTED, rejected("a reason"), *(ACCEPTED for _ in events[2:])]
+
+        ShardedEvents(there.links, there.shards, there.directory, Recorder(), steady(reactor))  # type: ignore[arg-type]
+        raws = list(map(as_json, sent))
+        outcomes = await here.events.apply_raw(raws, Moment.agreed(0.0))
+        self.assertEqual(outcomes, [ACCEPTED, rejected("a reason"), ACCEPTED, ACCEPTED])
+        self.assertEqual([each.event_id for each in applied], [each.event_id for each in sent])
+        for before, after in zip(sent, applied, strict=True):
+            self.assertEqual((after.data, after.correlation_id), (before.data, before.correlation_id))
+            self.assertNotEqual(after.accepted, 0.0)
+
+    async def test_no_call_for_each_event(self) -> None:
+        """A worker does as much for a hundred events of another worker as for ten, apart from one search for each."""
+        here, _ = await self.workers()
+        sessions = [uuid4() for _ in range(100)]
+        await here.events.apply([start(session, player_of(1)) for session in sessions])
+        raws = [as_json(pause(session)) for session in sessions]
+        self.patch(here.links, "call", lambda number, operation, argument: succeed([]))
+        calls = []
+        for number in (10, 100):
+            with counted() as called:
+                outcomes = await here.events.apply_raw(raws[:number], Moment.agreed(0.0))
+            self.assertEqual(outcomes, [ACCEPTED] * number)
+            calls.append(sum(called.values()))
+        self.assertEqual(*calls)
+
     async def test_as_one_process(self) -> None:
-        """Any history, given in batches to any worker, has the outcomes and the end that it has in one process."""
+        """Any history, given in batches to any worker, has the outcomes and the end that it has in one process.
+
+        So it has as JSON with lines that are no events.
+        """
         workers = await self.workers(3)
         for seed in range(20):
             alone = Sources.of(MemoryBackend(steady(reactor), MemorySettings()))
@@ -198,8 +266,15 @@ class EventsTests(WorkersTestCase):
             begun: set[UUID] = set()
             for _ in range(12):
                 batch = [random_event(random_, sessions, players, begun) for _ in range(random_.randrange(1, 12))]
-                outcomes = await random_.choice(workers).events.apply(batch)
-                self.assertEqual(outcomes, await alone.apply(batch), f"seed {seed}")
+                worker = random_.choice(workers)
+                if random_.random() < 0.5:
+                    outcomes, expected = await worker.events.apply(batch), await alone.apply(batch)
+                else:
+                    now = Moment.agreed(reactor.seconds())
+                    raws = [as_json(each) if random_.random() < 0.9 else random_.choice(BROKEN) for each in batch]
+                    outcomes = await worker.events.apply_raw(raws, now)
+                    expected = await apply_valid(alone.apply, decode_each(raws, now))
+                self.assertEqual(outcomes, expected, f"seed {seed}")
             for session in sessions:
                 kept = await alone.sessions.get(session)
                 owner = None if kept is None else next(each for each in workers if each.shards.owns(kept.player_id))

@@ -15,7 +15,8 @@ from craftnet.providers.shards import Shards
 from craftnet.providers.sources import Sources
 from craftnet.sharding.calls import Operation
 from craftnet.sharding.cluster import ShardCluster
-from craftnet.sharding.directory import SessionDirectory, ShardedEvents
+from craftnet.sharding.directory import SessionDirectory
+from craftnet.sharding.event_forwarding import ShardedEvents
 from craftnet.sharding.links import Links
 from craftnet.tests.support.eventually import until
 

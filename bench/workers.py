@@ -1,17 +1,14 @@
 """CPU per delivery of one worker against several that divide the players, and how evenly they share the load.
 
 Starts servers on free ports of 127.0.0.1, with `--workers 1` and `--workers N`, in memory. Each player watches one
-session by WebSocket; each event is one frame. Batches are posted over kept-alive connections to the servers in turn, so
-that other work on the machine affects both. CPU is that of the workers, user and system; the watchers and the publisher
-are in this process and are not counted.
+session by WebSocket; each event is one frame. Batches of several sizes are posted over kept-alive connections to the
+servers in turn, so that other work on the machine affects all of them. CPU is that of the workers, user and system; the
+watchers and the publisher are in this process and are not counted.
 
 The floor is N independent servers of one worker, each with its share of the players and of every batch: the cost of
-smaller batches and colder caches. The rest is the cost of forwarding events between workers. The same is measured with
-batches that are N times as large, so that each worker gets as many events of a batch as the one worker does. The same
-servers in turns, each batch answered before the next server gets one, show the price of running at the same time, which
-is the machine's.
+smaller batches, and of running at the same time. The rest is the cost of forwarding events between workers.
 
-    python bench/workers.py --watchers 2000 --rounds 15
+    python bench/workers.py --watchers 2000 --rounds 15 --batch 100 500 1000
 """
 
 from __future__ import annotations
@@ -47,7 +44,7 @@ class Server:
 
     def __init__(self, port: int, pids: Sequence[int], secret: str, watchers: int, publishers: int) -> None:
         self.pids = pids
-        self._rounds = 0
+        self._rounds = self._batches = 0
         self._selector = selectors.DefaultSelector()
         self._sessions = [uuid4() for _ in range(watchers)]
         self._token = sign_token(secret.encode(), None, [PUBLISH], 3600, time.time())
@@ -81,9 +78,9 @@ class Server:
 
     def _posting(self, events: Sequence[bytes], size: int) -> Iterator[None]:
         headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/x-ndjson"}
-        batches = [events[index : index + size] for index in range(0, len(events), size)]
-        for number, batch in enumerate(batches):
-            publisher = self._publishers[number % len(self._publishers)]
+        for batch in (events[index : index + size] for index in range(0, len(events), size)):
+            publisher = self._publishers[self._batches % len(self._publishers)]
+            self._batches += 1
             publisher.request("POST", "/events", b"\n".join(batch), headers)
             yield
             answer = msgspec.json.decode(publisher.getresponse().read())
@@ -99,29 +96,15 @@ class Server:
                 frames -= octets.count(b'"type"')
 
 
-def play(servers: Sequence[Server], batch: int, in_turns: bool = False) -> list[float]:
-    """Publishes an event for every watcher of these servers; returns each worker's seconds of CPU.
-
-    Arguments:
-        in_turns: sends each batch once the one before is answered; otherwise every server gets one at the same time.
-    """
+def play(servers: Sequence[Server], batch: int) -> list[float]:
+    """Publishes an event for every watcher of these servers at the same time; returns each worker's seconds of CPU."""
     pids = [pid for each in servers for pid in each.pids]
     before = [_cpu(pid) for pid in pids]
-    publishing = [each.publishing(batch) for each in servers]
-    for _ in _in_turns(publishing) if in_turns else zip(*publishing, strict=True):
+    for _ in zip(*(each.publishing(batch) for each in servers), strict=True):
         pass
     for each in servers:
         each.read()
     return [_cpu(pid) - earlier for pid, earlier in zip(pids, before, strict=True)]
-
-
-def _in_turns(publishing: Sequence[Iterator[None]]) -> Iterator[None]:
-    for _ in publishing[0]:
-        next(publishing[0])  # reads the answer.
-        for other in publishing[1:]:
-            next(other)
-            next(other)
-        yield
 
 
 def _cpu(pid: int) -> float:
@@ -164,7 +147,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--watchers", type=int, default=2000)
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--batch", type=int, default=100, help="events in one POST")
+    parser.add_argument("--batch", type=int, nargs="+", default=[100, 500, 1000], help="events in one POST")
     parser.add_argument("--publishers", type=int, default=8, help="connections that post events, in turn")
     arguments = parser.parse_args()
     room_for(3 * arguments.watchers)
@@ -176,32 +159,23 @@ def main() -> None:
 
     with ExitStack() as stack:
         alone, together, apart = [started(1, 1)], [started(several, 1)], [started(1, several) for _ in range(several)]
-        batch = arguments.batch
-        lots = [
-            (alone, batch, False),
-            (together, batch, False),
-            (apart, batch // several, False),
-            (apart, batch // several, True),
-            (together, batch * several, False),
-            (apart, batch, False),
-            (apart, batch, True),
+        rounds = [
+            [(play(alone, batch), play(together, batch), play(apart, batch // several)) for batch in arguments.batch]
+            for _ in range(arguments.rounds)
         ]
-        rounds = [[play(*lot) for lot in lots] for _ in range(arguments.rounds)]
-    costs = [[sum(lot) for lot in each] for each in rounds]
-    used = [sum(each[1][number] for each in rounds) for number in range(several)]
     print(f"{watchers} watchers, medians of {arguments.rounds} rounds, CPU of the workers")
-    print(
-        f"  1 worker, {batch} events a batch   {median(each[0] for each in costs) / watchers * 1e6:6.1f} µs a delivery"
-    )
-    for title, first in ((f"{batch} events a batch", 1), (f"{batch * several} events a batch", 4)):
-        print(title)
-        names = (f"{several} workers", f"{several} servers apart (floor)", f"{several} servers apart, in turns")
-        for lot, name in reversed(list(enumerate(names, first))):
+    for batch, played in zip(arguments.batch, zip(*rounds, strict=True), strict=True):
+        costs = [[sum(used) for used in each] for each in played]
+        used = [sum(each[1][number] for each in played) for number in range(several)]
+        one = median(each[0] for each in costs) / watchers * 1e6
+        print(f"{batch} events a batch")
+        print(f"  {'1 worker':26} {one:6.1f} µs a delivery")
+        for lot, name in ((2, f"{several} servers apart (floor)"), (1, f"{several} workers")):
             cost, ratio = median(each[lot] for each in costs), median(each[lot] / each[0] for each in costs)
             print(f"  {name:26} {cost / watchers * 1e6:6.1f} µs a delivery   {ratio:5.2f} of one worker's")
-        to_floor = median(each[first] / each[first + 1] for each in costs)
+        to_floor = median(each[1] / each[2] for each in costs)
         print(f"  {several} workers, to the floor      {to_floor:4.2f} of the floor")
-    print(f"shares of the load           {'  '.join(f'{each / sum(used):.1%}' for each in used)}")
+        print(f"  shares of the load         {'  '.join(f'{each / sum(used):.1%}' for each in used)}")
 
 
 if __name__ == "__main__":

@@ -73,12 +73,14 @@ _NAMING_THE_PLAYER = frozenset({_START, _TYPE_NAMES[QueueUpdate]})
 
 
 class _HeadingData(Struct, gc=False):
-    session_id: UUID | None = None
-    player_id: UUID | None = None
+    session_id: str | None = None
+    player_id: str | None = None
 
 
 class EventHeading(Struct, gc=False):
     """The part of an event that says whom it concerns. The rest of the event may be invalid.
+
+    Ids are text here: a UUID takes longer to make, and to look up, than all the rest.
 
     Attributes:
         data: its session and its player, if it has them.
@@ -87,29 +89,36 @@ class EventHeading(Struct, gc=False):
 
     event_type: str
     data: _HeadingData
-    session_id: UUID | None = None
+    session_id: str | None = None
 
     @classmethod
     def of(cls, event: Event) -> EventHeading:
         """The heading of an event."""
-        data = event.data
-        player_id = data.player_id if isinstance(data, SessionStart | QueueUpdate) else None
-        return cls(_TYPE_NAMES[type(data)], _HeadingData(event.session_id, player_id))
+        data, craft = event.data, event.session_id
+        player_id = str(data.player_id) if isinstance(data, SessionStart | QueueUpdate) else None
+        return cls(_TYPE_NAMES[type(data)], _HeadingData(None if craft is None else str(craft), player_id))
 
     @property
     def craft(self) -> UUID | None:
-        """The session that the event is about; as `Event.session_id`."""
-        return self.data.session_id or self.session_id
+        """The session that the event is about, as `Event.session_id`; None also where an invalid event has no UUID."""
+        return _uuid(self.data.session_id or self.session_id)
 
     @property
     def player(self) -> UUID | None:
         """The player whom the event names as the session's: only a start and a queue update do."""
-        return self.data.player_id if self.event_type in _NAMING_THE_PLAYER else None
+        return _uuid(self.data.player_id) if self.event_type in _NAMING_THE_PLAYER else None
 
     @property
     def starts(self) -> bool:
         """Whether it is the start of its session."""
         return self.event_type == _START
+
+
+def _uuid(text: str | None) -> UUID | None:
+    try:
+        return None if text is None else msgspec.convert(text, UUID)
+    except msgspec.ValidationError:
+        return None
 
 
 def _typed(event_type: str, kind: type[EventData]) -> Any:

@@ -54,9 +54,8 @@ class SessionDirectory:
         self._links = links
         self._shards = shards
         self._sources = sources
-        # The number of the owner's worker, by the session's id as an integer, which a dict finds much faster than a
-        # UUID; the oldest first.
-        self._known: dict[int, int] = {}
+        # The number of the owner's worker by the session's id, as text because events have it so; the oldest first.
+        self._known: dict[str, int] = {}
         links.handle(OWNERSHIP, self._answer)
 
     async def owner(self, session_id: UUID) -> UUID | None:
@@ -74,12 +73,12 @@ class SessionDirectory:
         Raises:
             Unavailable: a worker cannot be asked.
         """
-        if session_id.int not in self._known:
+        if str(session_id) not in self._known:
             (own,) = await self._answer(None, [session_id])
             if own == NO_OWNER:
                 own = (await self._ask([session_id])).get(session_id, NO_OWNER)
             self._resolve(session_id, own)
-        return self._known.get(session_id.int)
+        return self._known.get(str(session_id))
 
     async def workers_of(self, headings: Sequence[EventHeading]) -> list[int]:
         """The number of the worker for each event; this worker's where the session is unknown to all.
@@ -91,10 +90,7 @@ class SessionDirectory:
             Unavailable: a worker cannot be asked.
         """
         known = self._known.get
-        found = [
-            known(session_id.int) if (session_id := each.data.session_id) and each.data.player_id is None else None
-            for each in headings
-        ]
+        found = [known(each.data.session_id or "") if each.data.player_id is None else None for each in headings]
         if None in found:  # often none is: no event names a player, and each session is known.
             found, unsure = self._known_workers(headings)
             if unsure:
@@ -112,7 +108,7 @@ class SessionDirectory:
         unsure: dict[UUID, None] = {}
         for heading in headings:
             session_id, player_id = heading.craft, heading.player
-            known = None if session_id is None else self._known.get(session_id.int)
+            known = None if session_id is None else self._known.get(str(session_id))
             if player_id is not None:
                 own = self._shards.of(player_id)
                 if session_id is None:
@@ -145,12 +141,12 @@ class SessionDirectory:
         if session_id is None:
             return None
         player_id = found.owner or found.holder
-        if session_id.int not in self._known and player_id is not None:
+        if str(session_id) not in self._known and player_id is not None:
             self._remember(session_id, self._shards.of(player_id))
-        return self._known.get(session_id.int)
+        return self._known.get(str(session_id))
 
     def _remember(self, session_id: UUID, number: int) -> int:
-        self._known[session_id.int] = number
+        self._known[str(session_id)] = number
         if len(self._known) > MAX_REMEMBERED_SESSIONS:
             del self._known[next(iter(self._known))]
         return number

@@ -91,39 +91,58 @@ class SessionDirectory:
         """
         known = self._known.get
         found = [known(each.data.session_id or "") if each.data.player_id is None else None for each in headings]
-        if None in found:  # often none is: no event names a player, and each session is known.
-            found, unsure = self._known_workers(headings)
+        if None in found:  # otherwise no event names a player, and each session is known.
+            found, unsure = self._known_workers(headings, found)
             if unsure:
                 asked = await self._ask(unsure)
                 found = [self._worker_of(heading, asked) for heading in headings[: len(found)]]
         return [self._shards.number if worker is None else worker for worker in found]
 
-    def _known_workers(self, headings: Sequence[EventHeading]) -> tuple[list[int | None], list[UUID]]:
+    def _known_workers(
+        self, headings: Sequence[EventHeading], found: Sequence[int | None]
+    ) -> tuple[list[int | None], list[UUID]]:
         """The worker for each event as far as it is known, and the sessions for which all workers must be asked.
 
         As in `workers_of`, there may be fewer workers than events.
+
+        Arguments:
+            found: the workers that need no closer look.
         """
         workers: list[int | None] = []
         named: dict[UUID, UUID] = {}  # the owners that these events name.
         unsure: dict[UUID, None] = {}
-        for heading in headings:
-            session_id, player_id = heading.craft, heading.player
-            known = None if session_id is None else self._known.get(str(session_id))
+        for heading, sure in zip(headings, found, strict=True):
+            if sure is not None:
+                workers.append(sure)
+                continue
+            known, player_id = self._find(heading), heading.player
             if player_id is not None:
-                own = self._shards.of(player_id)
+                own, session_id = self._shards.of(player_id), heading.craft
                 if session_id is None:
                     known = own
                 elif named.setdefault(session_id, player_id) != player_id:
                     break
                 elif known != own or heading.starts:
                     unsure[session_id] = None
-            elif known is None and session_id is not None:
+            elif known is None and (session_id := heading.craft) is not None:
                 unsure[session_id] = None
             workers.append(known)
         return workers, list(unsure)
 
+    def _find(self, heading: EventHeading) -> int | None:
+        """The worker of the event's session, if it is known."""
+        known = self._known.get(heading.data.session_id or "")
+        if (
+            known is None and (session_id := heading.craft) is not None
+        ):  # named in the envelope, or written in capitals.
+            known = self._known.get(str(session_id))
+        return known
+
     def _worker_of(self, heading: EventHeading, asked: Mapping[UUID, Ownership]) -> int | None:
-        session_id, player_id = heading.craft, heading.player
+        player_id = heading.player
+        if player_id is None and (known := self._find(heading)) is not None:
+            return known
+        session_id = heading.craft
         found = asked.get(session_id, NO_OWNER) if session_id is not None else NO_OWNER
         if player_id is None:
             return self._resolve(session_id, found)

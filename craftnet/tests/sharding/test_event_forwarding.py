@@ -16,6 +16,7 @@ from craftnet.clocks import Moment, steady
 from craftnet.contract.envelopes import decode_each
 from craftnet.contract.events import (
     ACCEPTED,
+    DUPLICATE,
     EVENT_TYPES,
     Event,
     EventOutcome,
@@ -236,6 +237,15 @@ class EventsTests(WorkersTestCase):
         for before, after in zip(sent, applied, strict=True):
             self.assertEqual((after.data, after.correlation_id), (before.data, before.correlation_id))
             self.assertNotEqual(after.accepted, 0.0)
+
+    async def test_ids_in_capitals(self) -> None:
+        """They name the same session."""
+        here, there = await self.workers()
+        session, now = uuid4(), Moment.agreed(reactor.seconds())
+        await here.events.apply([start(session, player_of(1))])
+        raw = as_json(pause(session)).replace(str(session).encode(), str(session).upper().encode())
+        for worker in (here, there):
+            self.assertEqual(await worker.events.apply_raw([raw], now), [ACCEPTED if worker is here else DUPLICATE])
 
     async def test_no_call_for_each_event(self) -> None:
         """A worker does as much for a hundred events of another worker as for ten, apart from one search for each."""

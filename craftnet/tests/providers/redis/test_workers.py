@@ -82,6 +82,8 @@ class WorkersTests(TestCase):
         await until(lambda: all(seen.endings for seen in watchers))
         self.assertEqual([seen for seen in watchers if "(1001)" not in seen.endings[0].reason], [])
         await until(lambda: not listens(self.node.port))
+        # One may have returned to a worker that ended a moment later.
+        await until(lambda: all("refused" in seen.endings[-1].reason for seen in watchers))
 
     async def listening(self, times: int) -> None:
         """Waits until `number` workers have listened since the start."""

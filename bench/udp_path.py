@@ -270,7 +270,7 @@ def _line(clients: subprocess.Popen[bytes], expected: str) -> Deferred[None]:
 
 
 def echo_client(port: int) -> None:
-    """Keeps the echo busy for a turn each time that it is told to go."""
+    """Keeps the echo busy for a turn after each line of standard input."""
     line = _socket(port)
     print("ready", flush=True)
     datagram = bytes(7) + CIPHER.encrypt(NONCE, bytes(32), bytes(7))

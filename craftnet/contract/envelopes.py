@@ -80,7 +80,7 @@ class _HeadingData(Struct, gc=False):
 class EventHeading(Struct, gc=False):
     """The part of an event that says whom it concerns. The rest of the event may be invalid.
 
-    Ids are text here: a UUID takes longer to make, and to look up, than all the rest.
+    Ids are text here, because making a UUID, and looking one up, takes long.
 
     Attributes:
         data: its session and its player, if it has them.
@@ -100,7 +100,7 @@ class EventHeading(Struct, gc=False):
 
     @property
     def craft(self) -> UUID | None:
-        """The session that the event is about, as `Event.session_id`; None also where an invalid event has no UUID."""
+        """The session that the event is about, as `Event.session_id`; None also for an id that is no UUID."""
         return _uuid(self.data.session_id or self.session_id)
 
     @property
@@ -233,7 +233,7 @@ def decode_each(raws: Sequence[bytes | Raw], now: Moment) -> list[Event | EventO
 
 
 def decode_headings(raws: Sequence[bytes | Raw]) -> list[EventHeading]:
-    """The heading of each event, in about a third of the time of `decode_each`.
+    """The heading of each event, in a fraction of the time of `decode_each`.
 
     Raises:
         MALFORMED: one has none.

@@ -65,12 +65,12 @@ def build_worker_parts(reactor: Any, folder: str, shards: Shards, sources: Sourc
     directory = SessionDirectory(links, shards, sources)
     events = ShardedEvents(links, shards, directory, sources, reactor)
     return WorkerParts(
-        events,
-        events,
-        ShardCluster(links, shards),
-        directory.owner,
-        CallForwarding(links, shards, directory),
-        ConnectionForwarding(reactor, links, shards, bases),
-        links,
-        ShardNodeBus(links, shards),
+        events=events,
+        raw_events=events,
+        cluster=ShardCluster(links, shards),
+        owner=directory.owner,
+        calls=CallForwarding(links, shards, directory),
+        connections=ConnectionForwarding(reactor, links, shards, bases),
+        links=links,
+        node_bus=ShardNodeBus(links, shards),
     )

@@ -84,7 +84,8 @@ class JsonLogTests(SynchronousTestCase):
     def test_another_logger(self) -> None:
         """twistd's --logger keeps its format, and gets what the levels admit."""
         command = [str(SCRIPTS / "twistd"), "--logger=craftnet.tests.support.log_prefix.observer"]
-        with running("--log-level", "warn,craftnet.server=info", PORT="0", command=command) as server:
+        options = ("--udp", "127.0.0.1:0", "--log-level", "warn,craftnet.server=info")
+        with running(*options, PORT="0", command=command) as server:
             server.read_until("^marked: HTTP and WebSocket")
             self.assertEqual(server.finish(), 0)
             self.assertNotIn("marked: Site starting", server.text)

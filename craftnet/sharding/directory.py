@@ -132,11 +132,10 @@ class SessionDirectory:
     def _find(self, heading: EventHeading) -> int | None:
         """The worker of the event's session, if it is known."""
         known = self._known.get(heading.data.session_id or "")
-        if (
-            known is None and (session_id := heading.craft) is not None
-        ):  # named in the envelope, or written in capitals.
-            known = self._known.get(str(session_id))
-        return known
+        if known is not None:
+            return known
+        session_id = heading.craft  # named in the envelope, or written in capitals.
+        return None if session_id is None else self._known.get(str(session_id))
 
     def _worker_of(self, heading: EventHeading, asked: Mapping[UUID, Ownership]) -> int | None:
         player_id = heading.player
